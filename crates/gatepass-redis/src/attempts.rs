@@ -1,5 +1,5 @@
-//! The records of attempts to log in, each under a key of the first partition that expires by
-//! itself. All are in one partition, since an attempt concerns three of them in one act.
+//! The records of login attempts. Each is a key of the first partition that expires by itself. All
+//! are in one partition, because one script changes three of them for an attempt.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A place in the log: one in each partition's.
+//! A place in the log: a place in each partition's log.
 
 use gatepass::store::Cursor;
 
@@ -13,11 +13,10 @@ pub(crate) struct Place {
 /// The part of a partition's log that a reader has seen.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Mark {
-    /// Which log it is: the name that it was given when it began, and the history of the server's
-    /// writes. A server may give the numbers of lost entries again, and then its history has
-    /// another id.
+    /// The log: the name that it got when it began, and the id of the server's history of writes. A
+    /// server may reuse the numbers of lost entries, and then its history has another id.
     pub(crate) log: String,
-    /// The last entry that was seen.
+    /// The last entry that the reader has seen.
     pub(crate) number: u64,
 }
 
@@ -36,7 +35,7 @@ impl Place {
         self.marks.iter()
     }
 
-    /// The place that `cursor` is, if it is one.
+    /// The place that `cursor` names, if it names one.
     pub(crate) fn parse(cursor: &Cursor) -> Option<Self> {
         let marks = cursor.as_str().split(' ').map(|mark| {
             let (log, number) = mark.split_once('.')?;

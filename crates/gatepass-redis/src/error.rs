@@ -9,7 +9,7 @@ use redis::{ErrorKind, RedisError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// A URL is none of Redis's.
+    /// A URL is not a valid URL of Redis.
     #[error(
         "not a URL of Redis: it must look like redis://user:password@host:6379, or rediss:// for an encrypted \
          connection, which needs the feature `tls`; the nodes of a cluster are separated by commas, and have user, password \
@@ -19,10 +19,10 @@ pub enum OpenError {
     /// The namespace cannot be used.
     #[error("{0:?} cannot be the namespace: use 1 to 40 of the characters a-z, 0-9, _ and -")]
     Namespace(String),
-    /// Nothing answers there.
+    /// No server answers at the address.
     #[error(
-        "cannot reach Redis at {server}: see that it runs, that host and port are right, that the connection is to \
-         be encrypted or not, and that no firewall is between"
+        "cannot reach Redis at {server}: check that it runs, that host and port are right, whether the \
+         connection must be encrypted, and that no firewall is between"
     )]
     Unreachable {
         /// The address that was tried.
@@ -32,7 +32,7 @@ pub enum OpenError {
     },
     /// The server does not let the user in.
     #[error(
-        "{server} does not let the user {user:?} in: see the password, and `ACL LIST` on the server"
+        "{server} does not let the user {user:?} in: check the password, and `ACL LIST` on the server"
     )]
     Credentials {
         /// The server.
@@ -42,10 +42,10 @@ pub enum OpenError {
         /// The server's error.
         source: Cause,
     },
-    /// The user may not do what has to be done.
+    /// The user lacks a right that the store needs.
     #[error(
-        "the user {user:?} may not do all at {server} that is needed: give it the rights that stand in the documentation of \
-         gatepass-redis with `ACL SETUSER`"
+        "the user {user:?} lacks rights at {server}: give it the rights in the documentation of gatepass-redis with \
+         `ACL SETUSER`"
     )]
     NotAllowed {
         /// The server.
@@ -56,7 +56,7 @@ pub enum OpenError {
         source: Cause,
     },
     /// The server that answers is not Redis or Valkey.
-    #[error("what answers at {server} is not Redis or Valkey: see host and port")]
+    #[error("the server at {server} is not Redis or Valkey: check host and port")]
     NotRedis {
         /// The server.
         server: String,
@@ -77,9 +77,9 @@ pub enum OpenError {
         /// The server.
         server: String,
     },
-    /// The server would remove sessions to make room.
+    /// The server would remove keys to make room.
     #[error(
-        "{server} removes keys when its memory is full, revocations among them (maxmemory-policy {policy}): set \
+        "{server} removes keys when its memory is full, including revocations (maxmemory-policy {policy}): set \
          `maxmemory-policy noeviction`, or give the sessions a server of their own"
     )]
     Evicting {
@@ -98,12 +98,12 @@ pub enum OpenError {
         server: String,
         /// The namespace.
         namespace: String,
-        /// The version that it has.
+        /// The version in use.
         found: String,
         /// The version that this release knows.
         known: u32,
     },
-    /// The namespace is divided into another number of partitions.
+    /// The namespace has another number of partitions.
     #[error(
         "namespace {namespace} at {server} has {found} partitions, and this release knows {known}: use the same release of \
          gatepass-redis in every process, or another namespace"
@@ -113,15 +113,15 @@ pub enum OpenError {
         server: String,
         /// The namespace.
         namespace: String,
-        /// The number that it has.
+        /// The number of partitions in the namespace.
         found: String,
         /// The number that this release knows.
         known: usize,
     },
-    /// There is no log to follow: no store was ever opened there.
+    /// There is no log to follow, because no store was ever opened there.
     #[error(
         "there are no sessions under the namespace {namespace} at {server}: first start a process that opens a RedisStore \
-         there; if there is one, the namespace or the number of the database is another"
+         there; if there is one, check the namespace and the number of the database"
     )]
     NoStore {
         /// The server.
@@ -137,9 +137,9 @@ pub enum OpenError {
         /// The server.
         server: String,
     },
-    /// Several servers were named that are no cluster.
+    /// The URLs name several servers that are not a cluster.
     #[error(
-        "several servers are named, and {server} is not part of a cluster: name the one that is the primary, or see its \
+        "several servers are named, and {server} is not part of a cluster: name only the primary, or check its \
          `cluster-enabled`"
     )]
     NotACluster {
@@ -147,22 +147,22 @@ pub enum OpenError {
         server: String,
     },
     /// The cluster does not serve all of its slots.
-    #[error("the cluster at {server} does not serve all slots: see `CLUSTER INFO` there")]
+    #[error("the cluster at {server} does not serve all slots: check `CLUSTER INFO` there")]
     ClusterDown {
         /// The server.
         server: String,
         /// The error that shows it.
         source: Cause,
     },
-    /// It was not done in time.
+    /// Opening took too long.
     #[error(
-        "opening {server} was not done after {after:?}: see that it is Redis, whether its connections are encrypted (redis:// or rediss://), and \
+        "opening {server} took longer than {after:?}: check that it is Redis, whether its connections are encrypted (redis:// or rediss://), and \
          whether it is overloaded"
     )]
     TimedOut {
         /// The server.
         server: String,
-        /// How long it was tried.
+        /// The time limit.
         after: Duration,
     },
     /// Redis failed in another way.
@@ -186,34 +186,34 @@ impl Cause {
     }
 }
 
-/// Why something was not done, or is not known to be.
+/// The reason why a call failed, or why its outcome is unknown.
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
     Redis(RedisError),
-    /// There was no connection, so that nothing was sent.
+    /// There was no connection, so nothing was sent.
     Unconnected(RedisError),
     TimedOut,
-    /// It was done, and too few replicas have it.
+    /// The server made the change, and too few replicas have it.
     NotReplicated,
-    /// No node is known to have the slots that are needed.
+    /// No known node has the needed slots.
     NoSlots,
     Unreadable(Unreadable),
     /// The server removes keys when its memory is full, by this policy.
     Evicting(String),
 }
 
-/// A field that does not hold what gatepass writes there. The error doesn't show its content, which
-/// may be personal.
+/// A field that doesn't hold a value that gatepass writes. The error doesn't show its content,
+/// which may be personal.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{0} is unreadable")]
 pub(crate) struct Unreadable(pub(crate) &'static str);
 
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("fewer replicas than asked for have acknowledged the change in time")]
+#[error("too few replicas have acknowledged the change in time")]
 struct NotReplicated;
 
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("no node of the cluster is known to have the slot")]
+#[error("no known node of the cluster has the slot")]
 struct NoSlots;
 
 #[derive(Clone, Debug, thiserror::Error)]

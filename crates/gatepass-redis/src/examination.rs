@@ -21,7 +21,7 @@ use crate::{
 /// How long a row may be due before the examination reports that the purge doesn't keep up. A purge
 /// runs once a minute unless configured otherwise.
 const OVERDUE: Duration = Duration::from_secs(3600);
-/// How full a server may be, in percent of its `maxmemory`.
+/// How full a server may be before the examination warns, in percent of its `maxmemory`.
 const FULL: u64 = 90;
 
 /// Examines the servers that `settings` lead to.
@@ -48,7 +48,7 @@ async fn look(servers: &Arc<Servers>, patience: Duration) -> Result<Examination,
         findings.extend(server.memory());
         findings.extend(server.disk(&node, deadline).await);
     }
-    // A replica answers none of what follows.
+    // A replica can't answer the following questions.
     if is_replica {
         return Ok(Examination::new(findings, None));
     }
@@ -76,7 +76,7 @@ impl Server {
     fn role(&self) -> Option<Finding> {
         (!self.about.is("role", "master")).then(|| {
             let text = format!(
-                "{} is a replica, and does not know yet what is revoked: give the nodes the address of \
+                "{} is a replica, and may not know all revocations yet: give the nodes the address of \
                  the primary",
                 self.address
             );
@@ -92,7 +92,7 @@ impl Server {
                 "evicting",
                 format!(
                     "{address} removes keys when its memory is full (maxmemory-policy {policy}), \
-                     revocations among them: revoked tokens become valid again. Set noeviction"
+                     including revocations: revoked tokens become valid again. Set noeviction"
                 ),
             ));
         }
@@ -103,8 +103,8 @@ impl Server {
                 format!(
                     "{address} has removed {evicted} keys since it was started, and revocations may \
                      be among them: set maxmemory-policy to noeviction, and end the sessions of \
-                     users who have logged out since, for example by a new master secret. This \
-                     finding goes with `CONFIG RESETSTAT`"
+                     users who have logged out since, for example by a new master secret. `CONFIG \
+                     RESETSTAT` clears this finding"
                 ),
             ));
         }
@@ -128,15 +128,15 @@ impl Server {
             Some("no") if appends => findings.push(Finding::warning(
                 "appendfsync_no",
                 format!(
-                    "{address} leaves it to the system when to write (appendfsync no): a loss of \
-                     power can undo half a minute, ends of sessions included. Set everysec or always"
+                    "{address} lets the system decide when to write (appendfsync no): a power \
+                     failure can undo half a minute, including ends of sessions. Set everysec or always"
                 ),
             )),
             Some("everysec") if appends => findings.push(Finding::note(
                 "appendfsync_everysec",
                 format!(
-                    "{address} writes once a second (appendfsync everysec): a loss of power can undo \
-                     the last second or two, ends of sessions included. `always` loses nothing"
+                    "{address} writes once a second (appendfsync everysec): a power failure can undo \
+                     the last second or two, including ends of sessions. `always` loses nothing"
                 ),
             )),
             _ => {}
@@ -154,8 +154,8 @@ impl Server {
                 _ => Finding::warning(
                     "snapshots_only",
                     format!(
-                        "{address} writes snapshots at most (appendonly no): a crash undoes what came \
-                         after the last one, ends of sessions included. Set appendonly to yes"
+                        "{address} writes only snapshots (appendonly no): a crash undoes all changes \
+                         since the last one, including ends of sessions. Set appendonly to yes"
                     ),
                 ),
             });
@@ -167,7 +167,7 @@ impl Server {
         {
             findings.push(Finding::error(
                 "disk_fails",
-                format!("{address} could not write to its disk the last time: see whether the disk is full"),
+                format!("{address} could not write to its disk the last time: check whether the disk is full"),
             ));
         }
         findings
@@ -185,7 +185,7 @@ async fn config(node: &Arc<Node>, name: &str, deadline: Instant) -> Option<Strin
     text(setting.get(1)?, "setting").ok().map(str::to_owned)
 }
 
-/// Faults of the namespace.
+/// Finds faults of the namespace.
 async fn layout(servers: &Arc<Servers>, patience: Duration) -> Result<Option<Finding>, Failure> {
     for partition in Partition::all() {
         let deadline = Instant::now() + patience;
@@ -205,14 +205,14 @@ async fn layout(servers: &Arc<Servers>, patience: Duration) -> Result<Option<Fin
         if version.is_none() {
             return Ok(Some(Finding::error(
                 "no_store",
-                "there are no sessions under this namespace, or not in all of its partitions: name \
-                 the one that the nodes have, or start a node",
+                "there are no sessions under this namespace, or not in all of its partitions: give \
+                 the namespace of the nodes, or start a node",
             )));
         }
         if version == Some(false) || partitions == Some(false) {
             return Ok(Some(Finding::error(
                 "other_layout",
-                "another release has laid this namespace out in another way: use the release of the \
+                "this namespace has the layout of another release: use the release of the \
                  nodes",
             )));
         }
@@ -220,7 +220,7 @@ async fn layout(servers: &Arc<Servers>, patience: Duration) -> Result<Option<Fin
     Ok(None)
 }
 
-/// Sessions and entries that a purge should have removed long ago.
+/// Finds sessions and entries that a purge should have removed long ago.
 async fn overdue(servers: &Arc<Servers>, patience: Duration) -> Result<Option<Finding>, Failure> {
     let mut rows = 0;
     let mut last = None;
@@ -268,7 +268,7 @@ async fn heartbeats(servers: &Arc<Servers>, findings: &mut Vec<Finding>) -> Opti
             None
         }
         Err(_) => {
-            let text = "the heartbeats could not be read: run this as the user of the nodes";
+            let text = "this user can't read the heartbeats: run this as the user of the nodes";
             findings.push(Finding::error("may_not_read", text));
             None
         }

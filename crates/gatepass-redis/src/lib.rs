@@ -2,72 +2,74 @@
 //!
 //! # The server
 //!
-//! [`RedisStore::connect`] finds out whether the URL is of a cluster. For a cluster, give several
-//! URLs, separated by commas: one node that answers is enough. A service that only verifies tokens
-//! opens a [`RedisLog`], as a user who may only read.
+//! [`RedisStore::connect`] detects whether the URL leads to a cluster. For a cluster, give the URLs
+//! of several nodes, separated by commas: the store needs one that answers. A service that only
+//! verifies tokens opens a [`RedisLog`], as a user with read access only.
 //!
-//! Redis 7.0 or newer, or Valkey. Everything is under keys that begin with the
-//! [`namespace`](RedisStoreBuilder::namespace) in braces, so that other data on the same server are
-//! not touched. For encrypted connections (`rediss://`) turn on the feature `tls`. It trusts the
-//! certificates of the machine, or those that `SSL_CERT_FILE` names.
+//! The store needs Redis 7.0 or newer, or Valkey. All its keys begin with the
+//! [`namespace`](RedisStoreBuilder::namespace) in braces, so it doesn't touch other data on the
+//! same server. For encrypted connections (`rediss://`), turn on the feature `tls`. It trusts the
+//! machine's certificates, or those in the file that `SSL_CERT_FILE` names.
 //!
 //! A server that removes keys when its memory is full (any `maxmemory-policy` but `noeviction`)
-//! would forget revocations. Opening refuses it. Each purge looks again: if the policy has been
-//! changed, it logs `store.evicting` as an error, removes nothing and fails. All other calls go on:
-//! the policy does no harm until the memory is full. Set `noeviction` at once. If `INFO stats`
-//! shows `evicted_keys` by then, revocations may be lost.
+//! would forget revocations. A store refuses to open there. Each purge checks again: if the policy
+//! has changed, the purge logs `store.evicting` as an error, removes nothing and fails. All other
+//! calls still work, because the policy does no harm until the memory is full. Set `noeviction` at
+//! once. If `INFO stats` then shows `evicted_keys`, revocations may be lost.
 //!
-//! The client is the crate `redis`, the most used one, over one connection for each server that all
-//! callers share. The store uses neither its cluster client nor its connection manager, since both
-//! may send again what has been done already. The store itself keeps track of which server has
-//! which keys. It sends a call twice only if a server has refused to do it, or if it only reads.
+//! The store uses the crate `redis`, with one connection to each server that all callers share. It
+//! doesn't use that crate's cluster client or connection manager, because both may send a command
+//! again that the server has already run. The store itself tracks which server has which keys. It
+//! sends a call twice only if a server has refused it, or if the call only reads.
 //!
 //! # How it works
 //!
-//! Each call that changes something is one script, which Redis runs as one act. A refresh is one
+//! Each call that changes something is one script, which Redis runs atomically. A refresh is one
 //! such script and one round trip. It reads the session and its account, writes a part of one
-//! value, and touches no index. Servers know the scripts by their hashes; the store sends a script
-//! again to a server that has forgotten it.
+//! value, and touches no index. The store calls scripts by their hashes, and sends a script again
+//! to a server that has forgotten it.
 //!
-//! An account is one small value, however many sessions it has: the number of its last session, and
-//! which of its sessions are over by their numbers. A logout everywhere writes that value and one
-//! entry in the log, and replaces the account's last such entry. A login that makes room for itself
-//! does the same. For example, 100,000 sessions end as fast as one. The purge marks and removes the
-//! sessions later, in small steps.
+//! An account is one small value, however many sessions it has. The value has the number of the
+//! last session, and the numbers up to which sessions have ended. A logout everywhere writes that
+//! value and one log entry, which replaces the account's last such entry. A login that ends older
+//! sessions to make room does the same. For example, 100,000 sessions end as fast as one. The purge
+//! marks and removes the sessions later, in small steps.
 //!
 //! The store keeps sessions in sixteen partitions, each with its own log of revocations. All
-//! sessions of an account are in one of them. The keys of a partition share a hash slot, and the
-//! slots of the partitions are spread evenly over all there are, so that in a cluster of two to
-//! sixteen masters each has some. A namespace remembers how many partitions it has, and a release
-//! that divides it otherwise is refused.
+//! sessions of an account are in one partition. The keys of a partition share a hash slot. The
+//! slots of the partitions are spread evenly over all hash slots, so that each master has some in a
+//! cluster of two to sixteen masters. A namespace records its number of partitions, and a release
+//! with another number can't open it.
 //!
-//! Time is the server's, so that nodes need not agree on theirs. The store only asks primaries. A
-//! replica answers with an error, also one that was a primary before, and never with what it does
-//! not know yet.
+//! The store uses the server's clock, so the clocks of nodes don't need to agree. It asks only
+//! primaries. A replica, even one that was a primary before, answers with an error and never with
+//! old data.
 //!
 //! # The log
 //!
-//! A reader's place in the log has a part for each partition: the number of the last entry that it
-//! has seen, the name that the log was given when it began, and the id of the server's history of
-//! writes, its `master_replid`. That id changes whenever a replica is promoted and whenever a
-//! server starts. On these occasions the last entries may have been lost, and their numbers given
-//! again. The reader then reads that partition from its start and goes on with the others. For
-//! example, when one of three masters fails over, a third of the log is read again.
+//! A reader's place in the log has a part for each partition. The part has the number of the last
+//! entry that the reader has seen, the name that the log got when it began, and the id of the
+//! server's history of writes (its `master_replid`). That id changes when a replica is promoted and
+//! when a server starts. In both cases, the server may have lost the last entries and may give
+//! their numbers to new ones. So the reader reads that partition from its start, and continues with
+//! the others. For example, if one of three masters fails over, readers read a third of the log
+//! again.
 //!
 //! A pull sends each server one pipeline: `INFO replication`, which tells whether it is a primary,
-//! and one `HMGET` for the number of the last entry of each of its partitions. It reads the entries
-//! of those partitions only whose number has moved.
+//! and one `HMGET` per partition for the number of the last entry. It then reads entries only from
+//! partitions whose number has changed.
 //!
-//! The streams themselves tell a reader that waits for entries (`XREAD BLOCK`), over one more
-//! connection. In a cluster this takes sixteen connections, since a command can only wait for
-//! streams in one slot. After each such answer the reader waits 50 ms before it listens again, so
-//! that a hundred revocations per second wake it twenty times. The answer is a hint: if such a
-//! connection dies without a word, the reader notices after some seconds, and polls meanwhile.
+//! A reader that waits for entries listens to the streams (`XREAD BLOCK`) over one more connection.
+//! A cluster needs sixteen connections, because a command can only wait for streams in one slot.
+//! After each answer, the reader waits 50 ms before it listens again. For example, a hundred
+//! revocations per second wake it twenty times. The answer is a hint: if such a connection dies
+//! silently, the reader notices after some seconds, and polls meanwhile.
 //!
 //! # Users
 //!
-//! A store needs these rights, and a [`RedisLog`] those below it. In a cluster give them on every
-//! node. If you choose another namespace, write it in place of `gatepass`.
+//! A store needs the rights in the first line, and a [`RedisLog`] those in the second. In a
+//! cluster, grant them on every node. If you choose another namespace, write it in place of
+//! `gatepass`.
 //!
 //! ```text
 #![doc = concat!("ACL SETUSER shop ", include_str!("writer.acl"))]
@@ -75,65 +77,65 @@
 #![doc = concat!("ACL SETUSER support ", include_str!("support.acl"))]
 //! ```
 //!
-//! The third user may list sessions, as `gatepass sessions list` does, and end none. It needs the
-//! keys by `~`, since Redis asks for that right for each script that isn't declared read-only.
+//! The third user can list sessions, for `gatepass sessions list`, and can't end them. It needs the
+//! keys with `~`, because Redis requires that right for each script that isn't declared read-only.
 //!
-//! A store that is also given `+config|get` can tell a server with save points from one that writes
-//! nothing to disk, and warn of the latter. It is not among the rights above since it shows the
+//! With `+config|get`, a store can also tell a server with save points from one that writes nothing
+//! to disk, and warn about the latter. The rights above don't include it, because it shows the
 //! server's own passwords (`requirepass`, `masterauth`).
 //!
 //! A reader can also read the sessions: who is logged in, and what the login allows. It finds no
-//! refresh tokens, since the store does not keep them.
+//! refresh tokens, because the store doesn't keep them.
 //!
 //! # Clusters
 //!
-//! The store finds the nodes by `CLUSTER SLOTS`, and follows when a replica is promoted or a slot
-//! moves. While a slot of a partition is being moved, calls fail that need keys of which some have
-//! moved and some have not. Refreshing goes on: if the session has moved and its account has not,
-//! the store asks for the account first and then refreshes. Clients must be able to reach the nodes
-//! at the addresses that these announce.
+//! The store finds the nodes by `CLUSTER SLOTS`, and adapts when a replica is promoted or a slot
+//! moves. While the cluster moves a slot, a call fails if some of its keys have moved and others
+//! haven't. Refreshes still work: if the session has moved and its account hasn't, the store reads
+//! the account first and then refreshes. The store must be able to reach the nodes at the addresses
+//! that they announce.
 //!
 //! # Time-outs
 //!
-//! A call ends after [`timeout`](RedisStoreBuilder::timeout) at the latest. If nothing was answered
-//! over its connection meanwhile, that connection is given up, and the next call makes a new one.
-//! Other connections stay. Whether the server has done what was given up is not known. For example,
-//! a refresh that the client repeats finds out.
+//! A call ends after [`timeout`](RedisStoreBuilder::timeout) at the latest. If no answer came over
+//! its connection meanwhile, the store gives up that connection, and the next call makes a new one.
+//! Other connections stay. It is unknown whether the server has run the call. For example, if the
+//! client repeats a refresh, the repetition finds out.
 //!
 //! # Your own transaction
 //!
 //! No transaction spans your database and Redis. [`gatepass::docs::transactions`] says how to end
-//! the sessions of a user whose password you change, also if the process dies in between.
+//! the sessions of a user whose password you change, even if the process dies in between.
 //!
 //! # What survives what
 //!
 //! * **The process is killed:** all acknowledged changes are there. A change that was under way is
-//!   there whole or not at all.
-//! * **The server crashes:** with `appendonly yes` and `appendfsync always` the same. With
-//!   `everysec`, Redis's default once `appendonly` is on, a loss of power may cost the last second
-//!   or two. A lost refresh does no harm, since a session goes on from what its owner holds. A
-//!   session whose beginning was lost is unknown, and one whose end was lost may live again. A
-//!   store that finds nothing written to disk at all says so in the log, as a warning.
+//!   there completely or not at all.
+//! * **The server crashes:** with `appendonly yes` and `appendfsync always`, the same. With
+//!   `everysec`, Redis's default once `appendonly` is on, a power failure may lose the last second
+//!   or two. A lost refresh does no harm, because the session goes on from the token that its owner
+//!   holds. If the beginning of a session was lost, the session is unknown. If its end was lost, it
+//!   may live again. If the server writes nothing to disk, the store logs a warning when it opens.
 //! * **A failover to a replica that is behind** loses, in the same way, the changes that the
-//!   replica had not received. [`replicas`](RedisStoreBuilder::replicas) narrows it: a change is
-//!   acknowledged once so many have it. A primary that is cut off goes on acknowledging until it
-//!   notices; `min-replicas-to-write` ends that. It also goes on saying what is revoked, even with
-//!   that setting: nodes that are cut off with it learn nothing of what the new primary is told
-//!   until they or it find out. In a cluster that is over after `cluster-node-timeout`, unless
-//!   `cluster-allow-reads-when-down` is on: leave it off.
+//!   replica had not received. [`replicas`](RedisStoreBuilder::replicas) makes that less likely:
+//!   the store acknowledges a change only when that many replicas have it. A primary that is cut
+//!   off from the others still acknowledges changes until it notices; `min-replicas-to-write`
+//!   prevents that. Even with that setting, it still answers pulls. Nodes that are cut off with it
+//!   don't learn of revocations at the new primary until they or it notice. In a cluster, that ends
+//!   after `cluster-node-timeout`, unless `cluster-allow-reads-when-down` is on: leave it off.
 //! * **The server is away or full:** calls fail as [`StoreError`](gatepass::StoreError), which is a
-//!   503 and never a refusal. Logging out works on a server that is full. All goes on without a
-//!   restart.
+//!   503 and never a refusal. Logouts still work on a full server. Once the server is back, or has
+//!   memory, everything works again without a restart.
 //!
 //! # Growth
 //!
-//! The purge removes expired sessions, revocations and accounts in batches of at most 100, and the
-//! server does nothing else during a batch. It removes a session that ended with others once its
-//! access tokens are dead, and the account's entry in the log with the last of them. The account
-//! itself goes once the last of its sessions must have ended.
+//! The purge removes expired sessions, revocations and accounts in batches of at most 100. The
+//! server does nothing else during a batch. The purge removes a session that ended with others when
+//! its access tokens have expired. With the last of them, it removes the account's log entry. It
+//! removes the account itself when the last of its sessions must have ended.
 //!
-//! Beneath that everything but sixteen small keys expires by itself, a day after nothing can need
-//! it any more.
+//! If no purge runs, everything except sixteen small keys expires by itself, a day after nothing
+//! can need it any more.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

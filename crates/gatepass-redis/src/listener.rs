@@ -1,7 +1,7 @@
-//! Being told that there is more in the log.
+//! Notifications of new entries in the log.
 //!
-//! It is a hint and nothing else: followers of the log also poll. A connection that died without a
-//! word costs time, and no entry.
+//! A notification is only a hint, because followers of the log also poll. If a connection dies
+//! silently, entries arrive later, but none is lost.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,35 +22,35 @@ use crate::{
     row::{array, text},
 };
 
-/// How long a server lets a connection wait. If nothing was heard by then and some time, the
-/// connection is dead.
+/// How long a server lets a connection wait. If the server hasn't answered some time after that,
+/// the connection is dead.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How long more entries may come before they are waited for again, so that many revocations do not
-/// make many wakings.
+/// How long to collect further entries before waiting again, so that many revocations wake the
+/// reader only a few times.
 const GATHERING: Duration = Duration::from_millis(50);
-/// How long after a first failure it is tried again, and after many in a row.
+/// How long to wait after the first failure. [`LONGEST_PAUSE`] is the wait after many in a row.
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Connections that wait, and the tasks that keep them. End when dropped.
+/// Connections that wait for entries, and their tasks. They end when this is dropped.
 pub(crate) struct Listener {
     heads: watch::Sender<Heads>,
     _tasks: JoinSet<()>,
 }
 
-/// How far each partition's log is known to go.
+/// The last known entry of each partition's log.
 struct Heads {
-    /// Counts what was learned.
+    /// Counts the changes.
     learned: u64,
     marks: Vec<(u64, Mark)>,
 }
 
 impl Listener {
-    /// Starts to listen for what is behind `place`.
+    /// Starts to listen for entries after `place`.
     ///
-    /// A command reads several streams only if they are in one slot, and a connection that waits
-    /// does nothing else. So a cluster takes a connection for each partition, and a single server
-    /// one.
+    /// A command can read several streams only if they are in one slot, and a connection that waits
+    /// can't do anything else. So a cluster needs a connection for each partition, and a single
+    /// server needs one.
     pub(crate) fn start(servers: &Arc<Servers>, place: &Place) -> Self {
         let heads = watch::Sender::new(Heads {
             learned: 0,
@@ -70,23 +70,23 @@ impl Listener {
         }
     }
 
-    /// Resolves when a log goes further than `place`, or is found to be another one from now on.
+    /// Resolves when a log has entries after `place`, or turns out to be another log from now on.
     pub(crate) async fn beyond(&self, place: &Place) {
         let mut heads = self.heads.subscribe();
-        // Heads that were learned before may be older than the place.
+        // Known heads may be older than the place.
         let since = heads.borrow().learned;
-        // The sender lives as long as this.
+        // The sender lives as long as `self`.
         let _ = heads.wait_for(|heads| heads.beyond(place, since)).await;
     }
 
-    /// Whether the partition's log is known to go further than `seen`.
+    /// Whether the partition's log is known to have entries after `seen`.
     pub(crate) fn knows_more(&self, partition: Partition, seen: &Mark) -> bool {
         let heads = self.heads.borrow();
         let head = heads.marks.get(partition.index());
         head.is_some_and(|(_, head)| head.log == seen.log && head.number > seen.number)
     }
 
-    /// Takes over what a pull has found: there is no need to be told of it.
+    /// Records the heads that a pull has found, so that no notification is needed for them.
     pub(crate) fn learn(&self, place: &Place) {
         for (partition, mark) in Partition::all().zip(place.marks()) {
             learn(&self.heads, partition, mark);
@@ -109,12 +109,12 @@ impl Heads {
             })
     }
 
-    /// Says whether that is news.
+    /// Returns whether the mark is new.
     fn learn(&mut self, partition: Partition, mark: &Mark) -> bool {
         let Some((learned, head)) = self.marks.get_mut(partition.index()) else {
             return false;
         };
-        // A reader that lags behind knows less.
+        // A slower reader may know less.
         if head.log == mark.log && head.number >= mark.number {
             return false;
         }
@@ -131,7 +131,7 @@ async fn keep_listening(
 ) {
     let mut failures = 0;
     loop {
-        // The error is not told: pulling finds out itself when a server is away.
+        // The error is not reported, because a pull reports a server that is away.
         let _ = listen(&servers, &partitions, &heads, &mut failures).await;
         sleep(pause(failures)).await;
         failures += 1;
@@ -172,7 +172,7 @@ async fn listen(
     Ok(())
 }
 
-/// How far the logs of these partitions are known to go by now.
+/// The last known entries of these partitions' logs.
 fn known(partitions: &[Partition], heads: &watch::Sender<Heads>) -> Vec<Mark> {
     let heads = heads.borrow();
     let mark = |partition: &Partition| heads.marks.get(partition.index());
@@ -182,7 +182,7 @@ fn known(partitions: &[Partition], heads: &watch::Sender<Heads>) -> Vec<Mark> {
 
 fn wait_for_more(servers: &Servers, partitions: &[Partition], known: &[Mark]) -> Cmd {
     let mut command = Cmd::new();
-    // One entry says that there are more. The pull that follows brings all of them.
+    // One entry is enough to notify. The next pull reads all of them.
     command.arg("XREAD").arg("COUNT").arg(1);
     let millis = u64::try_from(SILENCE.as_millis()).unwrap_or(0);
     command.arg("BLOCK").arg(millis).arg("STREAMS");
@@ -222,13 +222,14 @@ fn heard(
     Ok(())
 }
 
-/// Twice as long after each failure, and none of those who failed together tries again together.
+/// Twice as long after each failure, with a random part. So nodes that failed together don't retry
+/// together.
 fn pause(failures: u32) -> Duration {
     let longest = PAUSE
         .saturating_mul(2_u32.saturating_pow(failures))
         .min(LONGEST_PAUSE);
     let mut random = [0; 2];
-    // Without randomness they meet, which does no harm.
+    // If randomness fails, nodes retry together, which does no harm.
     let _ = SystemRandom.fill(&mut random);
     longest / 2 + longest.mul_f64(f64::from(u16::from_be_bytes(random)) / 65_536.0 / 2.0)
 }

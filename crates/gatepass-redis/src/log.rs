@@ -1,14 +1,14 @@
-//! The revocation log, read.
+//! Reading the revocation log.
 //!
-//! A pull asks each server once, in one pipeline: whether it is a primary, and how far the log of
-//! each of its partitions goes. These heads are what makes a pull as old as its beginning: a
-//! partition whose head has not moved has no entry that the reader lacks, and no other command is
-//! sent for it.
+//! A pull asks each server once, in one pipeline: whether it is a primary, and for the last entry
+//! of the log of each of its partitions (the head). If the head of a partition hasn't moved, the
+//! reader has all of its entries, and the pull sends no other command for it. So the data is as
+//! recent as the beginning of the pull.
 //!
-//! The role is asked first. A server that is a primary then has everything that was committed
-//! before the pull began. One that stops being a primary while it answers may bring heads of
-//! another history. Its `master_replid`, which is a part of the reader's place, no primary ever has
-//! again, so that the next pull reads those logs anew.
+//! The pull asks for the role first. A primary has everything that was committed before the pull
+//! began. A server that is demoted while it answers may return heads of another history. Its
+//! `master_replid` is a part of the reader's place, and no primary ever has it again. So the next
+//! pull reads those logs from their start.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use crate::{
     script::{PULL, STATUS},
 };
 
-/// Entries that one pull brings of each partition at most.
+/// The most entries of each partition that one pull returns.
 const BATCH: usize = 1000;
 
 /// The answer to a pull.
@@ -40,30 +40,30 @@ pub(crate) enum Pulled {
         place: Place,
         more: bool,
     },
-    /// The place is in no log that is there.
+    /// The place isn't in any existing log.
     Reset,
 }
 
 /// A question about one partition.
 struct Question {
     partition: Partition,
-    /// The place up to which the reader has seen everything. None where it starts.
+    /// The place up to which the reader has seen everything, or `None` at its start.
     after: Option<Mark>,
-    /// Whether the entries behind that are asked for as well, and not the head alone.
+    /// Whether to ask for the entries after that place, and not only for the head.
     entries: bool,
 }
 
-/// The part of one partition's log that a server has answered with.
+/// The part of one partition's log that a server has returned.
 struct Read {
     partition: Partition,
     /// The log, and the entry up to which it has been read.
     mark: Mark,
-    /// The last entry that there is.
+    /// The last entry of the log.
     head: u64,
     /// Whether the reader's place is in this log.
     fits: bool,
     entries: Vec<Revocation>,
-    /// The version of its layout. None where nothing was ever written.
+    /// The version of its layout, or `None` if it was never written.
     version: Option<String>,
 }
 
@@ -73,8 +73,8 @@ impl Read {
     }
 }
 
-/// Reads behind `place`, or from the start. `likely` says which partitions probably have more:
-/// their entries are asked for together with the heads.
+/// Reads the entries after `place`, or from the start. `likely` says which partitions probably have
+/// more: the first question also asks for their entries.
 pub(crate) async fn pull(
     servers: &Arc<Servers>,
     place: Option<&Place>,
@@ -132,7 +132,8 @@ pub(crate) async fn pull(
     })
 }
 
-/// Asks each server once about all its partitions. The answers are in the order of the partitions.
+/// Asks each server once about all of its partitions. Returns the answers in the order of the
+/// partitions.
 async fn read(
     servers: &Arc<Servers>,
     questions: &[Question],
@@ -157,8 +158,8 @@ async fn read(
     Ok(reads)
 }
 
-/// Asks `node` about several of its partitions. Those for which that fails are asked about one by
-/// one, as a slot that is being moved has to be.
+/// Asks `node` about several of its partitions. If that fails for a partition, for example while
+/// the cluster moves its slot, asks about that partition alone.
 async fn read_together(
     servers: &Arc<Servers>,
     node: &Arc<Node>,
@@ -203,8 +204,8 @@ async fn read_together(
     try_join_all(reads).await
 }
 
-/// Reads a server's answer about one partition. None if it lacks a part, or if the server is no
-/// primary.
+/// Reads a server's answer about one partition. `None` if the answer lacks a part, or if the server
+/// isn't a primary.
 fn answered(
     question: &Question,
     history: Option<&str>,
@@ -216,7 +217,7 @@ fn answered(
     Some(Read::of(question, history?, &meta, entries.as_ref()).map_err(Failure::from))
 }
 
-/// Asks about one partition, wherever it is by now.
+/// Asks about one partition, at the server that has it now.
 async fn read_alone(
     servers: &Arc<Servers>,
     question: &Question,
@@ -238,8 +239,8 @@ async fn read_alone(
     Ok(Read::of(question, &history, meta, entries)?)
 }
 
-/// The id of the history of writes of a server that says this of its replication. None if it is no
-/// primary.
+/// The id of a server's history of writes, from its answer to `INFO replication`. `None` if it
+/// isn't a primary.
 fn history_of(replication: &Value) -> Option<String> {
     let mut lines = text(replication, "replication").ok()?.lines();
     let is_primary = lines.any(|line| line == "role:master");
@@ -248,8 +249,8 @@ fn history_of(replication: &Value) -> Option<String> {
 }
 
 impl Read {
-    /// Reads what a server has answered: the fields of a partition's `meta`, and the entries if
-    /// they were asked for.
+    /// Reads a server's answer: the fields of a partition's `meta`, and the entries if the question
+    /// asked for them.
     fn of(
         question: &Question,
         history: &str,
@@ -267,7 +268,8 @@ impl Read {
         let number = optional(number, "number")?.unwrap_or("0");
         let log = format!("{incarnation}-{history}");
         let head = number.parse().map_err(|_| Unreadable("number"))?;
-        // A server may give lost numbers again, so a place beyond the end is in another log.
+        // A server may reuse the numbers of lost entries, so a place after the end is in another
+        // log.
         let fits = |mark: &Mark| mark.log == log && mark.number <= head;
         let fits = question.after.as_ref().is_none_or(fits);
         let mut read = Self {
@@ -295,7 +297,8 @@ impl Read {
             self.mark.number = number;
         }
         if entries.len() < BATCH {
-            // The last ones may have been purged; others may have come since the head was read.
+            // The last entries may have been purged, or new ones may have come since the head was
+            // read.
             self.mark.number = self.mark.number.max(self.head);
         }
         Ok(())
@@ -309,7 +312,7 @@ fn parse(entry: &Value) -> Result<(u64, Revocation), Unreadable> {
         return Err(unreadable);
     };
     let number = number(id).ok_or(unreadable)?;
-    // As append.lua writes them.
+    // The format of append.lua.
     let [_, until, kind, of, rest @ ..] = array(fields, "entry")? else {
         return Err(unreadable);
     };

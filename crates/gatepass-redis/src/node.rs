@@ -1,5 +1,5 @@
-//! One server, and the connections to it: shared by all callers, made when they are needed, and
-//! given up when they do not answer.
+//! One server, and the connections to it. All callers share them. A node makes connections when it
+//! needs them, and gives up those that don't answer.
 
 use std::{
     sync::{
@@ -21,23 +21,23 @@ use crate::error::Failure;
 /// A server.
 pub(crate) struct Node {
     client: Client,
-    /// How long making a connection may take.
+    /// How long it may take to connect.
     patience: Duration,
     slots: Mutex<Vec<Slot>>,
     next: AtomicUsize,
 }
 
-/// A place for a connection.
+/// A slot for one connection.
 #[derive(Clone)]
 struct Slot {
-    /// Counts the connections that were given up here.
+    /// Counts the connections that this slot has given up.
     epoch: u64,
-    /// When something was answered last.
+    /// The time of the last answer.
     heard: Instant,
     link: Link,
 }
 
-/// The connection that a command was sent over.
+/// The connection over which a command was sent.
 #[derive(Clone, Copy)]
 struct Used {
     index: usize,
@@ -53,19 +53,19 @@ enum Link {
 
 type Making = Shared<BoxFuture<'static, RedisResult<(Used, MultiplexedConnection)>>>;
 
-/// The commands that are sent to a server as one.
+/// Commands to send to a server together.
 pub(crate) enum Request<'c> {
     One(&'c Cmd),
     /// Several commands, and which of the answers counts.
     Many(Pipeline, usize),
 }
 
-/// The commands that are sent around a command: `ASKING` before it, and `WAIT` behind it.
+/// Commands to send around a command: `ASKING` before it, and `WAIT` after it.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Around {
-    /// Its keys are just being moved to the server.
+    /// The cluster is moving the command's keys to this server.
     pub(crate) asking: bool,
-    /// How many replicas have to have what it did, and how long they are waited for.
+    /// How many replicas must have the change, and how long to wait for them.
     pub(crate) replicas: Option<(u32, Duration)>,
 }
 
@@ -81,7 +81,7 @@ impl<'c> Request<'c> {
             Around { .. } => pipeline.add_command(command.clone()),
         };
         if let Some((replicas, patience)) = around.replicas {
-            // Nought would be for ever.
+            // Zero would mean forever.
             let millis = patience.as_millis().max(1);
             let millis = u64::try_from(millis).unwrap_or(u64::MAX);
             pipeline.cmd("WAIT").arg(replicas).arg(millis);
@@ -89,7 +89,7 @@ impl<'c> Request<'c> {
         Self::Many(pipeline, around.asking.into())
     }
 
-    /// Whether its connection answers no other call until replicas have answered.
+    /// Whether the connection is blocked until replicas have answered.
     fn waits(&self) -> bool {
         match self {
             Self::One(_) => false,
@@ -114,14 +114,14 @@ impl<'c> Request<'c> {
     }
 }
 
-/// A server's answer, and how many replicas have the change, where that was asked for.
+/// A server's answer, and how many replicas have the change, if the request asked.
 pub(crate) struct Said {
     pub(crate) answer: Value,
     pub(crate) replicas: Option<i64>,
 }
 
 impl Node {
-    /// One at the address of `info`, over so many connections.
+    /// The server at the address of `info`, over at most `links` connections.
     pub(crate) fn new(info: ConnectionInfo, links: usize, patience: Duration) -> RedisResult<Self> {
         let empty = Slot {
             epoch: 0,
@@ -141,7 +141,7 @@ impl Node {
         self.client.get_connection_info().addr().to_string()
     }
 
-    /// Sends it, once, and returns what is answered by `deadline`.
+    /// Sends the request once, and returns the answer if it comes before `deadline`.
     pub(crate) async fn send(
         self: &Arc<Self>,
         request: &Request<'_>,
@@ -152,7 +152,7 @@ impl Node {
             .await
     }
 
-    /// Sends several commands that only read, once, and returns what each of them is answered by
+    /// Sends several commands that only read, once. Returns the answer to each if they come before
     /// `deadline`.
     pub(crate) async fn send_all(
         self: &Arc<Self>,
@@ -179,7 +179,7 @@ impl Node {
         let (used, mut connection) = match self.connection(waits) {
             Ok(connected) => connected,
             Err(making) => {
-                // Nothing was sent, also where time is over.
+                // Nothing was sent, even if time is over.
                 let made = timeout_at(deadline, making).await;
                 made.unwrap_or_else(|_| Err(late()))
                     .map_err(Failure::Unconnected)?
@@ -202,8 +202,8 @@ impl Node {
         connect(&self.client, self.patience).await
     }
 
-    /// A connection that is there, or one that is being made. The first is for callers who do not
-    /// wait for replicas: they must not learn late what is revoked because others wait.
+    /// An existing connection, or one that a task is making. The first slot is for calls that don't
+    /// wait for replicas, so that calls that wait don't delay pulls.
     fn connection(self: &Arc<Self>, waits: bool) -> Result<(Used, MultiplexedConnection), Making> {
         let mut slots = self.slots();
         let index = match slots.len() {
@@ -228,8 +228,7 @@ impl Node {
         }
     }
 
-    /// Makes a connection in a task of its own: the first caller who wants it may have left by
-    /// then.
+    /// Makes a connection in its own task, because the first caller may be gone before it is ready.
     fn make(self: &Arc<Self>, used: Used) -> Making {
         let node = Arc::clone(self);
         let made = tokio::spawn(async move {
@@ -250,8 +249,8 @@ impl Node {
         self.change(used, |slot| slot.heard = Instant::now());
     }
 
-    /// Gives up the connection if nothing was answered over it since `sent`. The others may well be
-    /// alive.
+    /// Gives up the connection if no answer has come over it since `sent`. The other connections
+    /// may be alive.
     fn timed_out(&self, used: Used, sent: Instant) {
         self.change(used, |slot| {
             if is_dead(sent, slot.heard, Instant::now(), self.patience) {
@@ -260,8 +259,8 @@ impl Node {
         });
     }
 
-    /// Makes new connections for those who come next, unless that was done since this one was used.
-    /// A server that closes one or has been demoted closes or refuses the others as well.
+    /// Gives up all connections, unless another call has done so since this one was used. If a
+    /// server closes one, or has been demoted, it also closes or refuses the others.
     fn give_up_all(&self, used: Used) {
         let mut slots = self.slots();
         if slots
@@ -272,7 +271,7 @@ impl Node {
         }
     }
 
-    /// Changes the slot of a connection, unless it has another connection by now.
+    /// Changes the slot of a connection, unless the slot now has another connection.
     fn change(&self, used: Used, change: impl FnOnce(&mut Slot)) {
         if let Some(slot) = self.slots().get_mut(used.index)
             && slot.epoch == used.epoch
@@ -282,7 +281,7 @@ impl Node {
     }
 
     fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
-        // Nothing leaves it half changed.
+        // No code leaves the slots half changed.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -294,15 +293,16 @@ impl Slot {
     }
 }
 
-/// Whether a connection is dead over which something was sent that was not answered in time.
+/// Whether a connection is dead, after a request over it got no answer in time.
 ///
-/// A server answers in order. An answer that came since then shows that it is merely busy. A short
-/// wait shows nothing, for example that of a call that has spent its time elsewhere.
+/// A server answers in order, so an answer to an earlier request shows that it is only busy. A
+/// short wait shows nothing, for example if a call has spent its time elsewhere.
 fn is_dead(sent: Instant, heard: Instant, now: Instant, patience: Duration) -> bool {
     heard < sent && now.duration_since(sent) >= patience / 2
 }
 
-/// Connects in bounded time. The sender bounds the time of what it sends over the connection.
+/// Connects within `patience`. The connection itself has no time limit: the sender of a request
+/// sets it.
 async fn connect(client: &Client, patience: Duration) -> RedisResult<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(None)
@@ -313,7 +313,7 @@ async fn connect(client: &Client, patience: Duration) -> RedisResult<Multiplexed
         .unwrap_or_else(|_| Err(late()))
 }
 
-/// The answer of the command that counts, and the number behind it.
+/// The answer of the main command, and the number of replicas after it.
 fn extract(answers: Vec<Value>, main: usize) -> RedisResult<Said> {
     let mut answers = answers.into_iter().skip(main);
     let answer = answers.next().unwrap_or(Value::Nil).extract_error()?;
@@ -324,7 +324,7 @@ fn extract(answers: Vec<Value>, main: usize) -> RedisResult<Said> {
     Ok(Said { answer, replicas })
 }
 
-/// Whether the server has become a replica: its name may lead to another by now.
+/// Whether the server has become a replica. Its name may now lead to another server.
 fn is_demoted(error: &RedisError) -> bool {
     error.code() == Some("READONLY")
 }

@@ -1,4 +1,4 @@
-//! The checks of an opening: whether the servers can be trusted with sessions.
+//! Opens a store, and checks that its servers are safe for sessions.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -16,10 +16,10 @@ use crate::{
     sessions,
 };
 
-/// The oldest server that has what the scripts declare.
+/// The oldest version that knows the flags of the scripts.
 const LEAST: (u32, &str) = (7, "7.0");
 
-/// How something is to be opened.
+/// The options of a builder.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) urls: String,
@@ -30,7 +30,7 @@ pub(crate) struct Settings {
     pub(crate) replicas: Option<(u32, Duration)>,
 }
 
-/// The half that is opened: the log alone, or the store.
+/// What to open: the log alone, or the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     Log,
@@ -55,7 +55,7 @@ impl Settings {
         opened.map_err(|_| place.timed_out())?
     }
 
-    /// Connects, and looks at nothing but who has which partition.
+    /// Connects, and finds out only which server has which partition.
     pub(crate) async fn reach(self) -> Result<(Arc<Servers>, Place), OpenError> {
         let (infos, place) = self.named()?;
         let reached = timeout(self.open_timeout, self.connect(&infos, &place)).await;
@@ -63,7 +63,7 @@ impl Settings {
         Ok((servers, place))
     }
 
-    /// The servers that the URLs name, and the first of them for errors.
+    /// The servers that the URLs name. Errors name the first of them.
     fn named(&self) -> Result<(Vec<ConnectionInfo>, Place), OpenError> {
         if !is_namespace(&self.namespace) {
             return Err(OpenError::Namespace(self.namespace.clone()));
@@ -130,7 +130,7 @@ impl Settings {
         if access == Access::Store && !persists {
             tracing::warn!(
                 target: "gatepass",
-                "store.not_durable: Redis writes nothing to disk (appendonly no, and no save points): when it restarts, everybody is logged \
+                "store.not_durable: Redis writes nothing to disk (appendonly no, and no save points): when it restarts, all users are logged \
                  out, and revoked tokens are valid again until they expire. Set `appendonly yes`"
             );
         }
@@ -142,7 +142,7 @@ impl Settings {
             let found = self.layout(&servers, partition, access).await;
             let found = found.map_err(|failure| place.clone().error(failure))?;
             let (server, namespace) = (place.server, self.namespace.clone());
-            // A verifier that follows a log without a writer would accept every revoked token.
+            // A verifier with a log that no store writes would accept every revoked token.
             let Some(found) = found else {
                 return Err(OpenError::NoStore { server, namespace });
             };
@@ -168,7 +168,7 @@ impl Settings {
         Ok(servers)
     }
 
-    /// The first of the servers that answers, and what it says of itself.
+    /// The first server that answers, and its description of itself.
     async fn first_that_answers<'i>(
         &self,
         infos: &'i [ConnectionInfo],
@@ -177,7 +177,7 @@ impl Settings {
         let mut first = None;
         for info in infos {
             let place = place.clone().at(info.addr());
-            // The others can only be tried if there is time left.
+            // Divides the time, so that it can try each server.
             let patience = self.open_timeout / u32::try_from(infos.len()).unwrap_or(u32::MAX);
             let node = Node::new(info.clone(), 1, patience)
                 .map_err(|error| place.clone().error(Failure::Redis(error)))?;
@@ -193,8 +193,7 @@ impl Settings {
         about(node, Instant::now() + self.open_timeout).await
     }
 
-    /// Whether the server writes anything to disk. One that does not let the user ask is believed
-    /// to.
+    /// Whether the server writes anything to disk. Assumes so if the user may not ask.
     async fn persists(&self, node: &Arc<Node>, about: &About) -> bool {
         let mut command = Cmd::new();
         command.arg("CONFIG").arg("GET").arg("save");
@@ -211,8 +210,8 @@ impl Settings {
         }
     }
 
-    /// How what is there is laid out: as this release does it where a store is opened and there was
-    /// nothing.
+    /// The layout of a partition. If there is none and this opens a store, writes the layout of
+    /// this release.
     async fn layout(
         &self,
         servers: &Arc<Servers>,
@@ -245,14 +244,15 @@ impl Settings {
     }
 }
 
-/// How a namespace is laid out.
+/// The layout of a namespace.
 struct Layout {
     version: String,
-    /// None where no store was opened since there was nothing.
+    /// `None` if no store has been opened since the namespace was empty.
     partitions: Option<String>,
 }
 
-/// Fails if a server would remove keys to make room: its settings can be changed while it runs.
+/// Fails if a server would remove keys to make room. An operator may change that setting while it
+/// runs.
 pub(crate) async fn refuse_evicting(servers: &Arc<Servers>) -> Result<(), Failure> {
     let deadline = Instant::now() + servers.timeout;
     for owner in servers.owners() {
@@ -262,7 +262,7 @@ pub(crate) async fn refuse_evicting(servers: &Arc<Servers>) -> Result<(), Failur
         if let Some(policy) = About::parse(&said.answer)?.evicts() {
             tracing::error!(
                 target: "gatepass", server = owner.address(), policy,
-                "store.evicting: Redis removes keys when its memory is full, revocations among them: revoked tokens \
+                "store.evicting: Redis removes keys when its memory is full, including revocations: revoked tokens \
                  become valid again. Set `maxmemory-policy noeviction`"
             );
             return Err(Failure::Evicting(policy.to_owned()));
@@ -336,7 +336,7 @@ impl About {
         }
     }
 
-    /// By which policy the server removes keys when its memory is full, if it does.
+    /// The policy by which the server removes keys when its memory is full, if it does.
     pub(crate) fn evicts(&self) -> Option<&str> {
         self.get("maxmemory_policy")
             .filter(|policy| *policy != "noeviction")
@@ -354,7 +354,7 @@ fn parse(urls: &str) -> Result<Vec<ConnectionInfo>, OpenError> {
             }
             prepare_encryption(url);
             let info = url.into_connection_info().map_err(|_| OpenError::Url)?;
-            // Older servers do not know how to be told, and users with few rights may not.
+            // Old servers don't know this command, and users with few rights may not run it.
             let settings = info.redis_settings().clone().set_skip_set_lib_name();
             Ok(info.set_redis_settings(settings))
         })
@@ -362,8 +362,7 @@ fn parse(urls: &str) -> Result<Vec<ConnectionInfo>, OpenError> {
     infos
 }
 
-/// Chooses the means of encryption, which is necessary where several are compiled in. A choice that
-/// was made already stays.
+/// Chooses the crypto library for TLS, because several may be compiled in. An earlier choice stays.
 #[cfg(feature = "tls")]
 fn prepare_encryption(url: &str) {
     let is_encrypted = ["rediss://", "valkeys://"];

@@ -1,20 +1,21 @@
-//! The partitions: what lies together in a cluster, and under which keys.
+//! The partitions: keys that stay on one node of a cluster.
 
 use gatepass::{SessionId, store::AccountId};
 
-/// The version of the keys and of what is in them.
+/// The version of the keys and their values.
 pub(crate) const LAYOUT: u32 = 4;
 
-/// How many partitions there are. It decides which one a session is in, so that nodes must agree on
-/// it: the `meta` of each has it, and a node with another number is refused. A release with another
-/// number has to name the first partition's keys as this one does, or it would not find it there.
+/// The number of partitions. It decides in which one a session is, so nodes must agree on it. The
+/// `meta` of each partition has the number, and a node with another number can't open the
+/// namespace. A release with another number must name the keys of the first partition in the same
+/// way, or it would not find this number.
 pub(crate) const PARTITIONS: usize = 16;
 
 const SLOTS: u16 = 16_384;
-/// A partition's share of the slots.
+/// Each partition's share of the slots.
 const SHARE: u16 = SLOTS / 16;
 
-/// A part of the sessions, with a log of its own. All sessions of an account are in one.
+/// A part of the sessions, with its own log. All sessions of an account are in one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Partition(usize);
 
@@ -23,12 +24,12 @@ impl Partition {
         (0..PARTITIONS).map(Self)
     }
 
-    /// All of them, from that of this number on, as if they were counted again and again.
+    /// All partitions, from number `start` modulo their number on.
     pub(crate) fn all_from(start: usize) -> impl Iterator<Item = Self> + Clone {
         Self::all().map(move |Self(index)| Self((start % PARTITIONS + index) % PARTITIONS))
     }
 
-    /// The one that keeps what is kept once.
+    /// The partition that holds data that a store has only once.
     pub(crate) fn first() -> Self {
         Self(0)
     }
@@ -49,12 +50,12 @@ impl Partition {
         self.0
     }
 
-    /// The one after this, if it isn't the last.
+    /// The next partition, if this isn't the last one.
     pub(crate) fn next(self) -> Option<Self> {
         Self::all().nth(self.0 + 1)
     }
 
-    /// The greatest id that a session of it can have.
+    /// The greatest id that a session of this partition can have.
     pub(crate) fn last_id(self) -> SessionId {
         let mut id = [u8::MAX; 18];
         let [first, ..] = &mut id;
@@ -71,17 +72,17 @@ pub(crate) struct Keys {
 
 #[derive(Clone, Debug)]
 struct Place {
-    /// The beginning of all keys of the partition: the part that decides on the slot, in braces.
+    /// The beginning of all keys of the partition: the hash tag, in braces, which decides the slot.
     prefix: String,
     slot: u16,
 }
 
 impl Keys {
-    /// Those of `namespace`, whose partitions are spread evenly over the slots, and so over the
+    /// The keys of `namespace`. Its partitions are spread evenly over the slots, and so over the
     /// nodes of a cluster.
     pub(crate) fn new(namespace: &str) -> Self {
         let place = |share: u16| {
-            // One in sixteen fits; that none of so many does cannot happen.
+            // About one tag in sixteen fits, so it's impossible that none of so many does.
             let tags = (0..u16::MAX).map(|try_| format!("{namespace}:{share}.{try_}"));
             let mut tags = tags.map(|tag| (slot(tag.as_bytes()), tag));
             let (slot, tag) = tags
@@ -114,17 +115,17 @@ impl Keys {
         format!("{}log", self.place(partition).0)
     }
 
-    /// The sessions by the time at which they are to be purged.
+    /// The sessions, ordered by the time when a purge may remove them.
     pub(crate) fn purge(&self, partition: Partition) -> String {
         format!("{}purge", self.place(partition).0)
     }
 
-    /// The entries of the log by that time.
+    /// The log entries, ordered by that time.
     pub(crate) fn log_purge(&self, partition: Partition) -> String {
         format!("{}log:purge", self.place(partition).0)
     }
 
-    /// The accounts by that time.
+    /// The accounts, ordered by that time.
     pub(crate) fn accounts(&self, partition: Partition) -> String {
         format!("{}accounts", self.place(partition).0)
     }
@@ -145,13 +146,13 @@ impl Keys {
     }
 }
 
-/// Whether keys can be named after it, and patterns of an access list be made of it.
+/// Whether `name` can be a part of keys and of patterns in an ACL.
 pub(crate) fn is_namespace(name: &str) -> bool {
     let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
     (1..=40).contains(&name.len()) && name.chars().all(is_part)
 }
 
-/// Identifiers as keys and members have them: in the order of their bytes.
+/// The hexadecimal text of an id, for keys and members. It sorts like the bytes.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
     let digits = bytes
@@ -160,7 +161,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     digits.collect()
 }
 
-/// The bytes that `text` stands for.
+/// The bytes of a hexadecimal text.
 pub(crate) fn unhex(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |digit: u8| {
         char::from(digit)
@@ -174,7 +175,7 @@ pub(crate) fn unhex(text: &[u8]) -> Option<Vec<u8>> {
     pairs.collect()
 }
 
-/// In which slot of a cluster the keys with this tag are: CRC-16/XMODEM.
+/// The cluster slot of keys with this tag: CRC-16/XMODEM.
 fn slot(tag: &[u8]) -> u16 {
     let crc = tag.iter().fold(0_u16, |crc, byte| {
         (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| match crc & 0x8000 {

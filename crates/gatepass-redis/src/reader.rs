@@ -1,4 +1,4 @@
-//! The log alone, for those who only verify tokens.
+//! The log alone, for services that only verify tokens.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -19,11 +19,10 @@ use crate::{
     scan, sessions,
 };
 
-/// The revocations in Redis, to be followed and not to be changed: all that a
-/// [`Verifier`](gatepass::Verifier) needs.
+/// The log of revocations in Redis, read-only: all that a [`Verifier`](gatepass::Verifier) needs.
 ///
-/// A user that may only read is enough; see [the crate](crate#users) for its rights. Cheap to
-/// clone.
+/// Its user needs only the right to read; the [crate's documentation](crate#users) lists the
+/// rights. A log is cheap to clone.
 #[derive(Clone)]
 pub struct RedisLog {
     inner: Arc<Inner>,
@@ -31,7 +30,7 @@ pub struct RedisLog {
 
 struct Inner {
     servers: Arc<Servers>,
-    /// Started by the first call that waits for changes.
+    /// The first call that waits for changes starts it.
     listener: OnceCell<Listener>,
 }
 
@@ -51,8 +50,7 @@ impl RedisLog {
         Self::at(urls).open().await
     }
 
-    /// Starts to describe how the log is to be opened at `urls`, which are those of
-    /// [`RedisStore::at`](crate::RedisStore::at).
+    /// A builder for a log at `urls`, in the format of [`RedisStore::at`](crate::RedisStore::at).
     #[must_use]
     pub fn at(urls: impl Into<String>) -> RedisLogBuilder {
         RedisLogBuilder {
@@ -61,7 +59,7 @@ impl RedisLog {
     }
 
     /// The session with this id, and the store's time, for tools such as `gatepass sessions`. The
-    /// user needs more rights than one that only follows the log; see [the crate](crate#users).
+    /// user needs more rights than to follow the log: see the [crate's documentation](crate#users).
     ///
     /// # Errors
     ///
@@ -102,28 +100,28 @@ impl RedisLog {
 }
 
 impl RedisLogBuilder {
-    /// Reads what the store keeps under this name. Default `gatepass`.
+    /// Reads the store with this namespace. The default is `gatepass`.
     #[must_use]
     pub fn namespace(mut self, name: impl Into<String>) -> Self {
         self.settings.namespace = name.into();
         self
     }
 
-    /// Gives up on a call after this long. Default 2 s.
+    /// Gives up on a call after this long. The default is 2 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
         self
     }
 
-    /// Gives up on opening after this long. Default 10 s.
+    /// Gives up on opening after this long. The default is 10 s.
     #[must_use]
     pub fn open_timeout(mut self, timeout: Duration) -> Self {
         self.settings.open_timeout = timeout;
         self
     }
 
-    /// Opens the log: connects, and checks what it is connected to.
+    /// Opens the log: connects, and checks the servers.
     ///
     /// # Errors
     ///
@@ -141,7 +139,7 @@ impl fmt::Debug for RedisLog {
 
 impl fmt::Debug for RedisLogBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the URLs: there are passwords in them.
+        // Leaves out the URLs, because they contain passwords.
         f.debug_struct("RedisLogBuilder")
             .field("namespace", &self.settings.namespace)
             .field("timeout", &self.settings.timeout)

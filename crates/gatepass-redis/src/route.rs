@@ -1,7 +1,8 @@
-//! Which server has which partition. One has all of them, or the nodes of a cluster share them.
+//! Finds out which server has which partition. A single server has all of them, and the nodes of a
+//! cluster share them.
 //!
-//! A call that may have been done is not sent again. A call is sent again only if a server refused
-//! to do it (it has not this script, not this slot, not yet), if it never left, or if it only
+//! A call that a server may have run is not sent again. A call is sent again only if the server has
+//! refused it (for example, it lacks the script or the slot), if it was never sent, or if it only
 //! reads.
 
 use std::{
@@ -25,12 +26,12 @@ use crate::{
     script::Call,
 };
 
-/// How often something is sent before the cluster is said to be busy.
+/// How often a call is sent before it fails.
 const ATTEMPTS: u32 = 8;
-/// How long a slot that is being moved is left alone.
+/// How long to wait while the cluster moves a slot.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Connections to each server for changes that replicas have to acknowledge. Until they have, the
-/// connection of such a change answers no other call.
+/// The number of connections to each server for changes that replicas must acknowledge. Such a
+/// change blocks its connection until they have.
 const ACKNOWLEDGING: usize = 8;
 
 /// The servers.
@@ -38,11 +39,11 @@ pub(crate) struct Servers {
     pub(crate) keys: Keys,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) timeout: Duration,
-    /// How many replicas have to have a change, and how long they are waited for.
+    /// How many replicas must have a change, and how long to wait for them.
     replicas: Option<(u32, Duration)>,
-    /// How to connect to any of them, but for the address.
+    /// How to connect to any of the servers, except for the address.
     template: ConnectionInfo,
-    /// The addresses at which a cluster was looked for first. Empty where there is none.
+    /// The addresses that the URLs name, if there is a cluster. Empty for a single server.
     seeds: Vec<String>,
     routes: RwLock<Routes>,
     refreshing: Mutex<()>,
@@ -55,7 +56,7 @@ struct Routes {
     nodes: HashMap<String, Arc<Node>>,
 }
 
-/// How the servers are to be used.
+/// Options for calls to the servers.
 pub(crate) struct Usage {
     pub(crate) keys: Keys,
     pub(crate) clock: Option<Arc<dyn Clock>>,
@@ -64,12 +65,12 @@ pub(crate) struct Usage {
 }
 
 impl Servers {
-    /// The one server of `info`.
+    /// The single server of `info`.
     pub(crate) fn single(info: ConnectionInfo, usage: Usage) -> RedisResult<Self> {
         Self::new(info, Vec::new(), usage)
     }
 
-    /// The cluster that can be found at `infos`.
+    /// The cluster of the nodes `infos`.
     pub(crate) async fn cluster(
         infos: &[ConnectionInfo],
         usage: Usage,
@@ -102,7 +103,7 @@ impl Servers {
         Ok(servers)
     }
 
-    /// The time as an argument: nothing where the server is to take its own.
+    /// The time as an argument, or nothing if the server takes its own.
     pub(crate) fn time(&self) -> Option<i64> {
         Some(self.clock.as_ref()?.now().unix_millis())
     }
@@ -122,14 +123,14 @@ impl Servers {
         owners
     }
 
-    /// The server that has `partition`, and of which state of knowledge that is.
+    /// The server that has `partition`, and the version of the routes that say so.
     pub(crate) fn owner(&self, partition: Partition) -> Result<(u64, Arc<Node>), Failure> {
         let routes = self.read();
         let owner = routes.owners.get(partition.index());
         Ok((routes.version, Arc::clone(owner.ok_or(Failure::NoSlots)?)))
     }
 
-    /// Does it, in bounded time.
+    /// Makes the call, within the time limit of a call.
     pub(crate) async fn call(
         self: &Arc<Self>,
         partition: Partition,
@@ -170,7 +171,8 @@ impl Servers {
                     }
                 }
                 Failure::Redis(error) if error.code() == Some("TRYAGAIN") => pause(deadline).await,
-                // It had been idle, and was cut meanwhile: a server that was restarted, a firewall.
+                // The connection was closed while it was idle, for example by a restart or a
+                // firewall.
                 Failure::Redis(error) if error.is_io_error() && call.only_reads() => {
                     self.look_around(version);
                 }
@@ -192,7 +194,7 @@ impl Servers {
         }
     }
 
-    /// Asks one server, which is told the script if it does not know it.
+    /// Asks one server. Sends it the script if it doesn't know it.
     async fn ask(
         &self,
         node: &Arc<Node>,
@@ -222,7 +224,8 @@ impl Servers {
         }
     }
 
-    /// Finds out again which server has which partition, unless another call has since `version`.
+    /// Finds out again which server has which partition, unless another call has done so since
+    /// `version`.
     pub(crate) async fn refresh(&self, version: u64) -> Result<(), Failure> {
         let _one_at_a_time = self.refreshing.lock().await;
         if self.read().version != version {
@@ -250,7 +253,7 @@ impl Servers {
         routes.version += 1;
         let named = |address: &str| self.seeds.iter().any(|seed| seed == address);
         let owns = |node: &Arc<Node>| owners.iter().any(|owner| Arc::ptr_eq(owner, node));
-        // Those that have left the cluster do not come back under their addresses.
+        // Forgets nodes that have left the cluster: their addresses may lead elsewhere later.
         routes
             .nodes
             .retain(|address, node| named(address) || owns(node));
@@ -258,11 +261,11 @@ impl Servers {
         Ok(())
     }
 
-    /// Finds out in the background.
+    /// Calls [`refresh`](Self::refresh) in the background.
     pub(crate) fn look_around(self: &Arc<Self>, version: u64) {
         if self.is_cluster() {
             let servers = Arc::clone(self);
-            // Without an answer nothing has changed, and the next call finds out itself.
+            // If this fails, nothing has changed, and the next call tries again.
             tokio::spawn(async move { drop(servers.refresh(version).await) });
         }
     }
@@ -280,7 +283,7 @@ impl Servers {
             *owner = node;
         }
         drop(routes);
-        // Others may have moved, too.
+        // Other partitions may have moved as well.
         self.look_around(version);
         Ok(())
     }
@@ -316,7 +319,7 @@ impl Servers {
     }
 }
 
-/// Slots that follow each other, and who has them.
+/// A range of slots, and the address of their owner.
 struct Range {
     first: i64,
     last: i64,
@@ -354,7 +357,7 @@ async fn slots(node: Arc<Node>, deadline: Instant) -> Result<Vec<Range>, Failure
     ranges.collect::<Option<_>>().ok_or(Failure::NoSlots)
 }
 
-/// An address without a host is the host that was asked.
+/// Completes an address: without a host, it means the host that was asked.
 fn complete(address: &str, asked: &str) -> String {
     match (address.strip_prefix(':'), asked.rsplit_once(':')) {
         (Some(port), Some((host, _))) if !port.contains(':') => format!("{host}:{port}"),
@@ -362,7 +365,7 @@ fn complete(address: &str, asked: &str) -> String {
     }
 }
 
-/// The address as `like` has it: encrypted or not.
+/// The address, encrypted if `like` is.
 fn addressed(like: &ConnectionAddr, address: &str) -> ConnectionAddr {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
     let (host, port) = (host.to_owned(), port.parse().unwrap_or(6379));

@@ -13,15 +13,15 @@ use redis::Value;
 
 use crate::{error::Unreadable, partition::unhex};
 
-/// Doubles that a session begins with.
+/// The number of doubles at the beginning of a session.
 const STATE: usize = 17;
-/// Digits of its account's id, which follow.
+/// The number of digits of the account's id, which follows.
 const OWNER: usize = 32;
-/// Doubles that an account begins with.
+/// The number of doubles at the beginning of an account.
 const ACCOUNT: usize = 6;
 
-/// The session that a script has changed, read from the script's answer: the beginning of its row
-/// as it is now, and the row, whose own beginning may be older. None if it did not fit.
+/// The session that a script has changed, or `None` if the change didn't fit. The answer has the
+/// new beginning of the row, and the row, whose own beginning may be older.
 pub(crate) fn changed(id: SessionId, answer: &Value) -> Result<Option<Session>, Unreadable> {
     match answer {
         Value::Nil => Ok(None),
@@ -33,7 +33,7 @@ pub(crate) fn changed(id: SessionId, answer: &Value) -> Result<Option<Session>, 
     }
 }
 
-/// A session as it is stored, with the row of its account. None if it is unknown.
+/// A session from its row and the row of its account. `None` if it is unknown.
 pub(crate) fn session(
     id: SessionId,
     row: &Value,
@@ -50,7 +50,7 @@ pub(crate) fn session(
     Ok(Some(session))
 }
 
-/// When and why the session of this number ended with others of its account, if it did.
+/// When and why the session with this number ended together with others of its account, if it did.
 fn end_of(number: SessionNumber, account: &Value) -> Result<Option<Ended>, Unreadable> {
     let account = match account {
         Value::Nil => return Ok(None),
@@ -132,14 +132,14 @@ fn parse(id: SessionId, state: &[u8], row: &[u8]) -> Result<Session, Unreadable>
     })
 }
 
-/// The numbers that a session or an account begins with, each a whole one below 2^53.
+/// The numbers at the beginning of a session or an account. Each is an integer below 2^53.
 fn doubles<const N: usize>(state: &[u8]) -> Result<[i64; N], Unreadable> {
     let (chunks, _) = state.as_chunks();
     let chunks: &[[u8; 8]; N] = chunks.first_chunk().ok_or(Unreadable("state"))?;
     Ok(chunks.map(|chunk| f64::from_le_bytes(chunk) as i64))
 }
 
-/// Numbers as scripts unpack them.
+/// Numbers, packed for scripts.
 pub(crate) fn packed<const N: usize>(numbers: [i64; N]) -> Vec<u8> {
     numbers
         .iter()
@@ -163,7 +163,7 @@ fn grant(newest: i64, valid_from: i64) -> Result<Grant, Unreadable> {
     })
 }
 
-/// A grant as an entry of the log has it.
+/// A grant from an entry of the log.
 pub(crate) fn grant_of(newest: &Value, valid_from: &Value) -> Result<Grant, Unreadable> {
     grant(int(newest, "grant")?, int(valid_from, "grant")?)
 }
@@ -172,12 +172,12 @@ fn number_of(number: i64) -> Option<SessionNumber> {
     (number >= 0).then(|| SessionNumber::new(number))
 }
 
-/// The number of a session, as scripts return it.
+/// The number of a session, from a script's answer.
 pub(crate) fn session_number(value: &Value) -> Result<SessionNumber, Unreadable> {
     number_of(int(value, "number")?).ok_or(Unreadable("number"))
 }
 
-/// A cutoff, of which -1 as the exception is none.
+/// A cutoff. -1 means no exception.
 pub(crate) fn cutoff(up_to: &Value, except: &Value) -> Result<Cutoff, Unreadable> {
     Ok(Cutoff {
         up_to: session_number(up_to)?,
@@ -200,7 +200,7 @@ pub(crate) fn text<'v>(value: &'v Value, name: &'static str) -> Result<&'v str, 
     }
 }
 
-/// A number, which the server has either as one or as digits.
+/// A number, which the server returns as a number or as digits.
 pub(crate) fn int(value: &Value, name: &'static str) -> Result<i64, Unreadable> {
     match value {
         Value::Int(int) => Ok(*int),
@@ -229,7 +229,7 @@ pub(crate) fn array<'v>(value: &'v Value, name: &'static str) -> Result<&'v [Val
     }
 }
 
-/// An identity or a device, from the JSON of a field.
+/// The JSON of an identity or a device, for a field.
 pub(crate) fn json(
     value: &impl serde::Serialize,
     name: &'static str,
@@ -237,7 +237,7 @@ pub(crate) fn json(
     serde_json::to_string(value).map_err(|_| Unreadable(name))
 }
 
-/// A lifetime in milliseconds. Longer ones than there is time end with it.
+/// A lifetime in milliseconds. A longer one ends with the greatest time.
 pub(crate) fn millis(length: Duration) -> i64 {
     let longest = Timestamp::MAX.unix_millis();
     i64::try_from(length.as_millis())

@@ -1,4 +1,4 @@
-//! All sessions, read in parts.
+//! Listing all sessions, in parts.
 
 use std::sync::Arc;
 
@@ -17,11 +17,12 @@ use crate::{
     sessions::timed,
 };
 
-/// Digits of an instant in a member of `begun`, as `common.lua` has it.
+/// The digits of an instant in a member of `begun`, as in `common.lua`.
 const INSTANT: usize = 15;
 
-/// Reads the next `limit` sessions behind `after`, and returns those that match. They are of one
-/// account, newest first, or else of one partition after the other, newest first in each.
+/// Reads the next `limit` sessions after `after`, and returns those that match the filter. They are
+/// the sessions of one account, newest first, or of one partition after the other, newest first in
+/// each.
 pub(crate) async fn scan(
     servers: &Arc<Servers>,
     filter: &SessionFilter,
@@ -36,7 +37,7 @@ pub(crate) async fn scan(
         (None, None) => Partition::first(),
     };
     let call = timed(servers, &SCAN, partition, None);
-    // The number of a session is no less than the time at which it began.
+    // The number of a session is at least the time when it began.
     let call = match (account, after) {
         (Some(account), Some(after)) => call
             .text(hex(account.as_bytes()))
@@ -75,7 +76,7 @@ fn part(
     }
     let next = match (place, filter.account()) {
         (Value::Nil, Some(_)) => None,
-        // It has seen the whole partition.
+        // The scan has seen the whole partition.
         (Value::Nil, None) => partition
             .next()
             .map(|next| SessionCursor::new(Timestamp::MAX, SessionNumber::MAX, next.last_id())),
@@ -93,7 +94,7 @@ fn part(
     Ok(ScannedPart::new(sessions, next))
 }
 
-/// The place that a member of `begun` is.
+/// The place of a member of `begun`.
 fn member(text: &str) -> Result<SessionCursor, Unreadable> {
     let (at, id) = text.split_at_checked(INSTANT).ok_or(Unreadable("place"))?;
     let at = at.parse().map_err(|_| Unreadable("place"))?;

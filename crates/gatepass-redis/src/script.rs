@@ -1,4 +1,4 @@
-//! The scripts. Each is what one call does to one partition, as one act.
+//! The scripts. Each does the work of one call on one partition, atomically.
 
 use std::sync::OnceLock;
 
@@ -15,18 +15,18 @@ pub(crate) struct Script {
 enum Kind {
     Reads,
     ReadsOnPrimary,
-    /// Does what a caller is told, so that replicas may have to acknowledge it first.
+    /// Makes a change that a caller learns of, so replicas may have to acknowledge it first.
     Changes,
     Maintains,
 }
 
-/// A script with its keys and arguments, as it is sent to a server that knows it.
+/// A script with its keys and arguments, as a command for a server that knows the script.
 pub(crate) struct Call {
     script: &'static Script,
     command: Cmd,
 }
 
-/// Declares a script: who may run it how, and the files that it is made of.
+/// Declares a script: its kind, its flags, and the files that it consists of.
 macro_rules! script {
     ($name:ident, $kind:expr, $shebang:literal, $($part:literal)+) => {
         pub(crate) static $name: Script = Script {
@@ -40,12 +40,12 @@ macro_rules! script {
     };
 }
 
-// Run with the right to read and nothing else, also by replicas: these look whether they are one.
+// These scripts need only the right to read. Replicas would also run them, so they check the role.
 script!(PULL, Kind::Reads, "#!lua flags=no-writes", "primary" "pull");
 script!(OPENED, Kind::Reads, "#!lua flags=no-writes", "primary" "opened");
 script!(STATUS, Kind::Reads, "#!lua flags=no-writes", "primary" "status");
-// Read as well, and do not declare it, so that replicas refuse them. On a full server they must
-// work.
+// These scripts also only read, but don't declare it, so that replicas refuse them. They must work
+// on a full server.
 script!(LOAD, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "load");
 script!(LIST, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "list");
 script!(SCAN, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "scan");
@@ -62,7 +62,7 @@ script!(
     "remembered"
 );
 script!(BEATING, Kind::ReadsOnPrimary, "#!lua flags=allow-oom", "common" "beating");
-// Logging out and removing must work on a full server.
+// Logouts and purges must work on a full server.
 script!(END, Kind::Changes, "#!lua flags=allow-oom", "common" "append" "end");
 script!(
     REVOKE_FOREIGN,
@@ -82,7 +82,7 @@ script!(REMEMBER, Kind::Maintains, "#!lua flags=allow-oom", "common" "remember")
 script!(BEAT, Kind::Maintains, "#!lua flags=allow-oom", "common" "beat");
 script!(SETTLE, Kind::Maintains, "#!lua flags=allow-oom", "common" "attempt" "settle");
 script!(OPEN, Kind::Maintains, "#!lua flags=allow-oom", "open");
-// A server without memory for attempts has none for sessions either.
+// A server that has no memory for attempts has none for sessions.
 script!(COUNT, Kind::Maintains, "#!lua", "common" "attempt" "count");
 script!(BEGIN, Kind::Changes, "#!lua", "common" "append" "begin");
 script!(ADVANCE, Kind::Changes, "#!lua", "advance");
@@ -90,9 +90,9 @@ script!(CHANGE, Kind::Changes, "#!lua", "common" "append" "change");
 script!(ALLOW, Kind::Changes, "#!lua", "common" "allow");
 
 impl Script {
-    /// A call of it with its keys, of which the first says where it is to be run.
+    /// A call of the script with its keys. The first key decides which server runs it.
     pub(crate) fn on<const KEYS: usize>(&'static self, keys: [String; KEYS]) -> Call {
-        // Made to measure: this is done for each request.
+        // Allocates once, because this runs for each request.
         let mut command = Cmd::with_capacity(12, 512);
         command.arg(self.command(true)).arg(self.hash()).arg(KEYS);
         for key in keys {
@@ -138,22 +138,22 @@ impl Call {
         }
     }
 
-    /// Whether doing it twice is the same as doing it once.
+    /// Whether the call only reads, so that it can be sent twice.
     pub(crate) fn only_reads(&self) -> bool {
         matches!(self.script.kind, Kind::Reads | Kind::ReadsOnPrimary)
     }
 
-    /// Whether it changes what callers are told.
+    /// Whether the call makes a change that callers learn of.
     pub(crate) fn changes(&self) -> bool {
         self.script.kind == Kind::Changes
     }
 
-    /// As it is sent to a server that knows the script.
+    /// The command for a server that knows the script.
     pub(crate) fn by_hash(&self) -> &Cmd {
         &self.command
     }
 
-    /// As it is sent to one that does not, which knows it from then on.
+    /// The command for a server that doesn't know the script. The server knows it from then on.
     pub(crate) fn by_text(&self) -> Cmd {
         let mut command = Cmd::new();
         command

@@ -1,4 +1,4 @@
-//! The sessions: what each call asks of the scripts, and what it makes of their answers.
+//! The sessions. Each call builds the arguments of a script and reads its answer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ const _: () = assert!(
     "as common.lua, advance.lua and begin.lua have it"
 );
 
-/// Sessions of an account that one call reads at most.
+/// The most sessions of an account that one call reads.
 const PAGE: usize = 500;
 
 pub(crate) async fn begin(
@@ -85,12 +85,12 @@ pub(crate) async fn begin(
         return Ok(begun);
     }
     let (found, _) = load(servers, id).await?;
-    // It can only be gone if a purge has come in between.
+    // It can only be missing if a purge has run in between.
     let found = found.ok_or_else(|| StoreError::new(StoreErrorKind::Busy))?;
     Ok(BeginOutcome::existing(found))
 }
 
-/// Reads which sessions of `account` a script has revoked.
+/// Reads from an answer which sessions of `account` a script has revoked.
 fn revocation(answer: &Value, account: AccountId) -> Result<Revocation, Unreadable> {
     match array(answer, "answer")? {
         [_, up_to, except, until] => Ok(Revocation {
@@ -126,8 +126,8 @@ pub(crate) async fn advance(
     let partition = Partition::of_session(advance.id);
     let mut answer = servers.call(partition, call()).await?;
     if let Value::BulkString(_) = answer {
-        // The slot is being moved. An end of all sessions that comes after this look overlaps with
-        // the refresh, and covers the tokens that it issues.
+        // The cluster is moving the slot. If all sessions end after this call has read the cutoff,
+        // that end overlaps with the refresh, and also covers the tokens that the refresh issues.
         let account = row::account_id(&answer).map_err(Failure::from)?;
         let call_for_cutoff = CUTOFF.on([servers.keys.account(account)]);
         let cutoff = servers.call(partition, call_for_cutoff).await?;
@@ -220,7 +220,8 @@ pub(crate) async fn end(
         (None, Some(id)) => Partition::of_session(id),
         (None, None) => return Ok(None),
     };
-    // A session of another partition is another account's, and is neither ended nor kept.
+    // A session of another partition belongs to another account, so this call neither ends nor
+    // keeps it.
     let id = id.filter(|id| Partition::of_session(*id) == partition);
     let call = appending(servers, &END, partition)?
         .text(reason.as_str())
@@ -304,7 +305,7 @@ pub(crate) async fn revoke_foreign(
     Ok(revoked().map_err(Failure::from)?)
 }
 
-/// How often a list is begun anew because sessions ended while it was read.
+/// How often a call starts a list again because sessions ended while it read the list.
 const LIST_ATTEMPTS: usize = 3;
 
 /// The usable sessions of `account`, read in pages of bounded size.
@@ -322,8 +323,8 @@ pub(crate) async fn usable(
     Err(StoreError::new(StoreErrorKind::Busy))
 }
 
-/// `None` if the account changed from one page to the next: sessions of different moments could
-/// never have been usable together.
+/// `None` if the account changed between two pages. Sessions from different moments may never have
+/// been usable at the same time.
 async fn pages(
     servers: &Arc<Servers>,
     account: AccountId,
@@ -332,7 +333,7 @@ async fn pages(
 ) -> Result<Option<Vec<Session>>, StoreError> {
     let (mut sessions, mut cutoff) = (Vec::new(), None);
     while sessions.len() < limit {
-        // Some of those that are read have expired.
+        // Some of the sessions that it reads may have expired.
         let most = (limit - sessions.len()).clamp(10, PAGE);
         let partition = Partition::of_account(account);
         let call = timed(servers, &LIST, partition, None)
@@ -356,9 +357,9 @@ async fn pages(
 
 struct Page {
     usable: Vec<Session>,
-    /// The cutoff of the account, as its row has it.
+    /// The cutoff of the account, in the format of its row.
     cutoff: Option<[u8; 16]>,
-    /// The number of the last one that was read, if there may be more.
+    /// The number of the last session that was read, if there may be more.
     last: Option<SessionNumber>,
 }
 
@@ -393,7 +394,7 @@ fn listed(answer: &Value) -> Result<Page, Unreadable> {
     })
 }
 
-/// Remembers who uses the store, and returns those before.
+/// Remembers the services that use the store. Returns those that used it before.
 pub(crate) async fn introduce(
     servers: &Arc<Servers>,
     identities: &[ServiceIdentity],
@@ -410,7 +411,8 @@ pub(crate) async fn introduce(
     Ok(known.collect::<Result<_, _>>().map_err(Failure::from)?)
 }
 
-/// How many a batch has removed, how many it has looked at, and whether there may be more.
+/// The result of one batch: how many rows it has removed, how many it has looked at, and whether
+/// there may be more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Purged {
     pub(crate) removed: usize,
@@ -441,7 +443,7 @@ pub(crate) async fn purge(
     Ok(purged().map_err(Failure::from)?)
 }
 
-/// Notes how far a purge goes, and returns how far it may go.
+/// Stores the horizon of a purge, and returns the horizon that the purge may use.
 pub(crate) async fn remember_horizon(
     servers: &Arc<Servers>,
     horizon: Timestamp,
@@ -461,7 +463,7 @@ pub(crate) async fn last_horizon(servers: &Arc<Servers>) -> Result<Option<Timest
     }
 }
 
-/// A call that begins with the time.
+/// A call whose first argument is the time.
 pub(crate) fn timed(
     servers: &Servers,
     script: &'static Script,
@@ -496,7 +498,7 @@ pub(crate) fn incarnation() -> Result<String, StoreError> {
     Ok(hex(TokenId::from_bytes(name).as_bytes()))
 }
 
-/// The client as a session has it: no other client's line begins with it.
+/// The client as a line of a session. No other client's line begins with it.
 fn line(client: &ClientId) -> String {
     format!("{client}\n")
 }

@@ -32,7 +32,7 @@ use crate::{
     sessions,
 };
 
-/// Sessions and their revocations in Redis: on a single server, or in a cluster.
+/// A store for sessions and revocations in Redis, on a single server or in a cluster.
 ///
 /// A store is cheap to clone. The [crate's documentation](crate) says what it does with the
 /// servers.
@@ -40,7 +40,7 @@ use crate::{
 pub struct RedisStore {
     namespace: String,
     log: RedisLog,
-    /// How many purges there were.
+    /// The number of purges so far.
     purges: Arc<AtomicUsize>,
 }
 
@@ -50,8 +50,8 @@ pub struct RedisStoreBuilder {
     settings: Settings,
 }
 
-/// Sessions and entries that a purge removes in one act, and of each how many it looks at, in which
-/// the server does nothing else.
+/// The most sessions and entries that one script of a purge removes, and the most of each that it
+/// looks at. Meanwhile, the server does nothing else.
 const PURGED_AT_ONCE: usize = 100;
 /// A purge looks at no more than this many times the rows that it may remove.
 const ROUNDS: usize = 4;
@@ -66,11 +66,11 @@ impl RedisStore {
         Self::at(urls).open().await
     }
 
-    /// Starts to describe how the store is to be opened at `urls`:
-    /// `redis://user:password@host:6379`, or `rediss://` for encrypted connections, with the number
-    /// of a database behind a `/` on a single server. Whether it is part of a cluster is found out.
-    /// For a cluster, one node is enough, and several, separated by commas, are safer: one that
-    /// answers is needed. They have user, password and encryption in common.
+    /// A builder for a store at `urls`. A URL looks like `redis://user:password@host:6379`, or
+    /// begins with `rediss://` for encrypted connections. On a single server, it may end with `/`
+    /// and the number of a database. The store detects whether the server is part of a cluster. For
+    /// a cluster, you can name several nodes, separated by commas: the store needs one of them that
+    /// answers. All must have the same user, password and encryption.
     #[must_use]
     pub fn at(urls: impl Into<String>) -> RedisStoreBuilder {
         RedisStoreBuilder {
@@ -84,8 +84,8 @@ impl RedisStore {
 }
 
 impl RedisStoreBuilder {
-    /// Keeps everything under keys that begin with this name. Default `gatepass`. Two applications
-    /// that share a server and not their sessions each need one of their own.
+    /// Stores everything under keys that begin with this name. The default is `gatepass`. If two
+    /// applications share a server but not their sessions, each needs its own namespace.
     #[must_use]
     pub fn namespace(mut self, name: impl Into<String>) -> Self {
         self.settings.namespace = name.into();
@@ -99,25 +99,25 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Gives up on a call after this long, connecting included. Default 2 s: shorter than the
-    /// [`store_timeout`](gatepass::AuthorityBuilder::store_timeout), so that a connection that
-    /// hangs is given up and not kept.
+    /// Gives up on a call after this long, including the time to connect. The default is 2 s. Keep
+    /// it shorter than the [`store_timeout`](gatepass::AuthorityBuilder::store_timeout), so that
+    /// the store notices and drops a connection that hangs.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
         self
     }
 
-    /// Gives up on opening after this long. Default 10 s.
+    /// Gives up on opening after this long. The default is 10 s.
     #[must_use]
     pub fn open_timeout(mut self, timeout: Duration) -> Self {
         self.settings.open_timeout = timeout;
         self
     }
 
-    /// Acknowledges a change once so many replicas have it (`WAIT`), and fails if that takes longer
-    /// than `patience`, which should be shorter than [`timeout`](Self::timeout). Default none: a
-    /// failover loses what the new primary had not received.
+    /// Acknowledges a change only when this many replicas have it (`WAIT`). The call fails if that
+    /// takes longer than `patience`, which should be shorter than [`timeout`](Self::timeout). The
+    /// default is no replicas: a failover loses the changes that the new primary has not received.
     #[must_use]
     pub fn replicas(mut self, replicas: u32, patience: Duration) -> Self {
         self.settings.replicas = Some((replicas, patience)).filter(|_| replicas > 0);
@@ -135,7 +135,7 @@ impl RedisStoreBuilder {
         examination::examine(self.settings).await
     }
 
-    /// Opens the store: connects, and checks what it is connected to.
+    /// Opens the store: connects, and checks the servers.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl fmt::Debug for RedisStore {
 
 impl fmt::Debug for RedisStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the URLs: there are passwords in them.
+        // Leaves out the URLs, because they contain passwords.
         f.debug_struct("RedisStoreBuilder")
             .field("namespace", &self.settings.namespace)
             .field("timeout", &self.settings.timeout)
@@ -268,11 +268,11 @@ impl SessionStore for RedisStore {
             .map_err(StoreError::from)?;
         let horizon = sessions::remember_horizon(self.servers(), horizon).await?;
         let (mut removed, mut looked_at) = (0, 0_usize);
-        // Each time another is the first, which may have enough to look at for all others to have
-        // to wait.
+        // Each purge starts with another partition, because the first one may take all the time of
+        // a purge.
         let start = self.purges.fetch_add(1, Ordering::Relaxed);
         for partition in Partition::all_from(start) {
-            // Each batch is an act of its own.
+            // Each batch is a script of its own.
             while removed < limit && looked_at < limit.saturating_mul(ROUNDS) {
                 let asked = (limit - removed).min(PURGED_AT_ONCE);
                 let purged = sessions::purge(self.servers(), partition, horizon, asked).await?;
@@ -283,7 +283,7 @@ impl SessionStore for RedisStore {
                 }
             }
         }
-        // Otherwise each partition has said that there is no more.
+        // Otherwise each partition has answered that there is no more.
         let more = removed >= limit || looked_at >= limit.saturating_mul(ROUNDS);
         Ok(Purged::new(removed, more))
     }

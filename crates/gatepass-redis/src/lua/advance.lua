@@ -1,6 +1,9 @@
--- `Session::advance`, kept lean, since it is what is done most. KEYS: the session. ARGV: the line of the client; as doubles the time or -1,
--- from and to which generation, whether the session may have idled, whether the user authenticated, how long ago the last rotation must be
--- or -1, from where the session is seen, idle and access lifetime; as doubles the account's cutoff, if the caller had to read it elsewhere.
+-- `Session::advance`. It is the most frequent script, so it does as little as possible.
+-- KEYS: the session. ARGV[1]: the line of the client. ARGV[2], as doubles: the time or -1, the old
+-- and the new generation, whether the session may have idled, whether the user has authenticated,
+-- how long ago the last rotation must be or -1, where the session is seen from, the idle lifetime
+-- and the access lifetime. ARGV[3], as doubles: the account's cutoff, if the caller had to read it
+-- elsewhere.
 local key = KEYS[1]
 local row = redis.call('GET', key)
 if not row or string.find(row, ARGV[1], 169, true) ~= 169 then
@@ -16,7 +19,8 @@ end
 local account = ARGV[3] or redis.pcall('GET', string.sub(key, 1, -45) .. 'account:' .. string.sub(row, 137, 168))
 if account then
   if type(account) == 'table' then
-    -- The slot is being moved, and the account is not where the session is. The caller looks it up by its id.
+    -- The cluster is moving the slot, and the account is not where the session is. The caller looks
+    -- it up by its id.
     return string.sub(row, 137, 168)
   end
   local up_to, except = struct.unpack('<dd', account, ARGV[3] and 1 or 17)
@@ -42,7 +46,7 @@ if to ~= from then
   rotated_from, rotated = from, now
 end
 if here ~= seen_from then
-  -- The halves that are not known now are as they were.
+  -- A half that is unknown now stays as it was.
   local address, address_then = here % 16777216, seen_from % 16777216
   local agent, agent_then = here - address, seen_from - address_then
   seen_from = (agent > 0 and agent or agent_then) + (address > 0 and address or address_then)
@@ -53,11 +57,11 @@ if again == 1 then
   row = string.sub(row, 1, 80) .. authenticated .. string.sub(row, 89)
 end
 local purged = idle > access and idle or access
--- The identity is the last line. An idle lifetime of its own is its first member.
+-- The identity is the last line. If it has its own idle lifetime, that is its first member.
 if string.find(row, '\n{"idle_ttl":', 169, true) then
   idle_ttl = tonumber(string.match(row, '\n{"idle_ttl":(%d+)[^\n]*$', 169)) or idle_ttl
 end
--- Not lowered where the clock has gone back.
+-- If the clock has gone back, this doesn't lower the idle end.
 idle = seen > now and math.max(idle, now + idle_ttl) or now + idle_ttl
 if idle > absolute then
   idle = absolute
@@ -71,7 +75,8 @@ if lives > access then
 end
 local state = struct.pack('<ddddddd', to, rotated_from, rotated, now, seen_from, idle, access)
 redis.call('SETRANGE', key, 0, state)
--- The purge corrects its index where it finds the session there too early. It must never find it there too late.
+-- If the purge's index has the session too early, the purge corrects it. The index must never have
+-- it too late.
 if idle < purged and access < purged then
   local prefix, id = string.match(key, '^(.*)session:(.*)$')
   redis.call('ZADD', prefix .. 'purge', 'LT', math.min(math.max(idle, access) + 600000, 253402300799000), id)

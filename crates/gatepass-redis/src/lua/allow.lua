@@ -1,5 +1,6 @@
--- `Session::recover` and `Session::renew`. KEYS: the partition's `meta`, the session. ARGV: time, the line of the client, the generation
--- that is recovered or nothing, access lifetime.
+-- `Session::recover` and `Session::renew`.
+-- KEYS: the partition's `meta`, the session. ARGV: the time, the line of the client, the generation
+-- to recover or nothing, the access lifetime.
 local key = KEYS[2]
 local row = redis.call('GET', key)
 if not row or string.find(row, ARGV[2], LINES, true) ~= LINES then

@@ -1,5 +1,5 @@
--- Appends an entry to the log and returns its number. Numbers are the partition's own, so that no clock has a say in
--- their order.
+-- Appends an entry to the log and returns its number. The partition counts its own numbers, so no
+-- clock affects their order.
 local function append(fields, till)
   redis.call('HSETNX', KEYS[1], 'incarnation', ARGV[2])
   redis.call('HSETNX', KEYS[1], 'version', ARGV[3])
@@ -12,21 +12,22 @@ local function append(fields, till)
   return number
 end
 
--- Has a change that was made before be waited for like one that is made now: `WAIT` is about what its own connection has
--- written, in newer servers about nothing else.
+-- Makes `WAIT` wait for a change that was made before, like for a new one. `WAIT` waits for the
+-- writes of its own connection, and in newer servers for no others.
 local function written_again()
   redis.call('HSET', KEYS[1], 'repeated', now)
 end
 
--- Sees that all is there that the end of a session or of all sessions of an account changes.
+-- Checks that this server has all keys that the end of a session or of all sessions of an account
+-- changes.
 local function together_with(account, id)
   together({ prefix .. 'log', prefix .. 'log:purge', prefix .. 'purge', prefix .. 'covered', prefix .. 'accounts',
     prefix .. 'account:' .. account, prefix .. 'sessions:' .. account, prefix .. 'ended:' .. account,
     prefix .. 'revoked:' .. account, prefix .. 'session:' .. id })
 end
 
--- `Session::end`, and its entry in the log. Returns until when the session's tokens may live, or nothing if it was
--- not this that ended it.
+-- `Session::end`, and its log entry. Returns until when the session's tokens may be valid, or
+-- nothing if this didn't end the session.
 local function finish(id, reason)
   local session = prefix .. 'session:' .. id
   local row = redis.call('GET', session)
@@ -52,8 +53,8 @@ local function finish(id, reason)
   return access
 end
 
--- Has sessions of an account be over by their numbers: writes the account, and the entry in the log instead of its last one.
--- The next purge looks at the sessions themselves. Returns what is revoked.
+-- Ends sessions of an account by their numbers: writes the account, and replaces the account's last
+-- log entry. The next purge looks at the sessions themselves. Returns what is revoked.
 local function cut_off(account, last, till, up_to, except, entry, reason)
   if entry > 0 then
     redis.call('XDEL', prefix .. 'log', digits(entry) .. '-0')

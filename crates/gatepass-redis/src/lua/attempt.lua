@@ -1,6 +1,8 @@
--- What the scripts of attempts to log in begin with. A record is one string of doubles: when all of its attempts are forgotten, the
--- time of the last attempt, the earliest one of the next, and until when its pair is known. ARGV[2]: as doubles the free attempts of a pair, a name and an
--- address, the first delay, the longest delay, how long a pair is known, and how many attempts count beyond the free ones.
+-- The beginning of the scripts for login attempts. A record is one string of doubles: when all of
+-- its attempts are forgotten, the time of the last attempt, the earliest time of the next one, and
+-- until when its pair is known.
+-- ARGV[2], as doubles: the free attempts of a pair, a name and an address, the first delay, the
+-- longest delay, how long a pair is known, and how many attempts count beyond the free ones.
 local free_pair, free_name, free_address, first, longest, known_for, beyond = struct.unpack('<ddddddd', ARGV[2])
 
 local function record_of(id)
@@ -19,7 +21,8 @@ local function record_of(id)
   return record
 end
 
--- The keys of the pair, the name and the address: without an address, only the name. In the order in which they are asked.
+-- The records of the pair, the name and the address. Without an address, only the name. The script
+-- asks them in this order.
 local pair = ARGV[3] ~= '' and record_of(ARGV[3])
 local name = record_of(ARGV[4])
 local address = ARGV[5] ~= '' and record_of(ARGV[5])
@@ -45,7 +48,7 @@ local function attempts_of(record)
   return math.ceil(math.max(record.forgotten - record.time, 0) / longest)
 end
 
--- It goes by itself when nothing needs it any more.
+-- The key expires when nothing needs the record any more.
 local function put(record)
   local left = math.max(record.forgotten, record.next, record.known) - now
   if left > 0 then

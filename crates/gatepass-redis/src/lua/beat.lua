@@ -1,4 +1,5 @@
--- Writes a node's heartbeat, and forgets old ones. ARGV[2]: how long they are kept, the node's id, and its heartbeat.
+-- Writes a node's heartbeat, and removes old ones. Returns the time, and all heartbeats.
+-- ARGV[2]: how long heartbeats are kept. ARGV[3]: the node's id. ARGV[4]: its heartbeat.
 local nodes = prefix .. 'nodes'
 together({ nodes })
 redis.call('HSET', nodes, ARGV[3], digits(now) .. ' ' .. ARGV[4])

@@ -1,2 +1,2 @@
--- The heartbeats of all nodes, and the time.
+-- Returns the time, and the heartbeats of all nodes.
 return { digits(now), redis.call('HVALS', prefix .. 'nodes') }

@@ -1,6 +1,9 @@
--- `Account::begin`, and `Account::end_up_to` where the account has too many sessions then. ARGV[4]: the id, the account, the lines of the
--- session, the identity's own lifetime, idle, absolute and access lifetime, from where it is seen, how many others are kept or nothing,
--- when the user was authenticated if that was before. The answer has no number if there is a session with this id.
+-- `Account::begin`, and `Account::end_up_to` if the account then has too many sessions. If a
+-- session with this id exists, the answer has no number.
+-- ARGV[4]: the id. ARGV[5]: the account. ARGV[6]: the lines of the session. ARGV[7]: the identity's
+-- own lifetime. ARGV[8] to ARGV[10]: the idle, absolute and access lifetime. ARGV[11]: where the
+-- session is seen from. ARGV[12]: how many other sessions are kept, or nothing. ARGV[13]: when the
+-- user was authenticated, if that was before.
 local id, account = ARGV[4], ARGV[5]
 local session, index = prefix .. 'session:' .. id, prefix .. 'sessions:' .. account
 
@@ -10,8 +13,8 @@ local function is_usable(row)
   return time < absolute and (time < idle or time < access)
 end
 
--- The number of the newest usable session behind the `kept` newest ones. It looks at no more sessions than that and some that
--- have expired, however many there are.
+-- The number of the newest usable session after the `kept` newest ones. However many sessions there
+-- are, it looks only at that many and at some that have expired.
 local function newest_too_many(up_to, except, kept)
   local behind = '(' .. digits(up_to)
   local spared = except >= 0 and redis.call('ZRANGE', index, digits(except), digits(except), 'BYSCORE')[1]
@@ -63,7 +66,7 @@ redis.call('ZADD', prefix .. 'purge', after(math.max(idle, access), MARGIN), id)
 redis.call('ZADD', index, number, id)
 redis.call('ZADD', prefix .. 'begun', 0, begun_at(now, id))
 redis.call('ZADD', prefix .. 'accounts', 'NX', after(till, MARGIN), account)
--- A refresh touches none of these, and cannot let the session live any longer.
+-- A refresh touches none of these keys, and can't make the session live longer.
 keep(session, after(absolute, MARGIN))
 keep(index, after(absolute, MARGIN))
 keep(prefix .. 'purge', after(absolute, MARGIN))

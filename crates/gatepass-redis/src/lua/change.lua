@@ -1,5 +1,7 @@
--- `Session::change`, and its entry in the log instead of the session's last one. ARGV[4]: the session's id, the version that it must
--- have, the identity, its own lifetime or nothing, and the effect. Returns the row, or nothing if it did not fit.
+-- `Session::change`, and a log entry that replaces the session's last one. Returns the row, or
+-- nothing if it didn't fit.
+-- ARGV[4]: the session's id. ARGV[5]: the version that it must have. ARGV[6]: the identity.
+-- ARGV[7]: its own lifetime, or nothing. ARGV[8]: the effect.
 local id, from, identity, effect = ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[8]
 local session = prefix .. 'session:' .. id
 local row = redis.call('GET', session)

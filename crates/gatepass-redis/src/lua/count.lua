@@ -1,4 +1,5 @@
--- `CountAttempt::decide`. Returns whether the pair is known, or the bound that is exceeded and how long to wait.
+-- `CountAttempt::decide`. Returns `known` or `counted`, or the bound that is exceeded and how long
+-- to wait.
 local known = pair and pair.known > now
 local bounds = bounds_of(known)
 local by, wait = nil, 0

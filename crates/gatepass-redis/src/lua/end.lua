@@ -1,5 +1,6 @@
--- Ends what is named. ARGV[4]: the reason, how it is named, the session's id or nothing, the account or nothing.
--- Returns what is revoked, or nothing.
+-- Ends one session, or all sessions of an account. Returns what is revoked, or nothing.
+-- ARGV[4]: the reason. ARGV[5]: `all`, or how the session is named. ARGV[6]: the session's id, or
+-- nothing. ARGV[7]: the account, or nothing.
 local reason, how, id, account = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local session = id ~= '' and redis.call('GET', prefix .. 'session:' .. id)
 local owner = session and string.sub(session, OWNER, LINES - 1)
@@ -16,7 +17,8 @@ if how ~= 'all' then
   return access and { 'session', access }
 end
 
--- `Account::end_all`. The session that is to go on does so if it is the account's own and not over.
+-- `Account::end_all`. Keeps the session with the id `id` if it belongs to the account and has not
+-- ended.
 together_with(account, id)
 local row, last, till, up_to, except, _, entry = account_of(account)
 local kept = -1

@@ -1,5 +1,6 @@
--- Remembers who uses the store if it is the first or joins the others, and returns those before. ARGV[2]: 1 to join, and each as a text
--- without line breaks.
+-- Remembers the services that use the store, if they are the first or join the others. Returns
+-- those before.
+-- ARGV[2]: 1 to join. ARGV[3] and later: each service as a text without line breaks.
 local before = redis.call('HGET', KEYS[1], 'identities') or ''
 if before == '' or ARGV[2] == '1' then
   local all, known = before, {}

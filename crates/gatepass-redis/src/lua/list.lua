@@ -1,5 +1,7 @@
--- Some of the sessions of an account that have not ended by themselves, newest first: the time, the account, the number of the last one if
--- there may be more, and each session behind its id. ARGV[2]: the account, the number that theirs are below or nothing, how many at most.
+-- Some of the sessions of an account that have not ended by themselves, newest first. Returns the
+-- time, the account, the last number if there may be more, and each session after its id.
+-- ARGV[2]: the account. ARGV[3]: the number that theirs are below, or nothing. ARGV[4]: the most
+-- sessions.
 local account, before, most = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local index = prefix .. 'sessions:' .. account
 together({ index, prefix .. 'account:' .. account })

@@ -1,2 +1,2 @@
--- The version of the partition's layout and how many partitions there are, where a store has been opened.
+-- The version of the partition's layout and the number of partitions, if a store has opened it.
 return redis.call('HMGET', KEYS[1], 'version', 'partitions')

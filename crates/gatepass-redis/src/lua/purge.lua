@@ -1,5 +1,7 @@
--- Removes sessions, entries and accounts that nothing needs any more. ARGV[2]: the horizon, and how many it removes at most; of each kind
--- it looks at no more. Returns how many it has removed and looked at, and whether there may be more.
+-- Removes sessions, log entries and accounts that nothing needs any more. Returns how many it has
+-- removed, how many it has looked at, and whether there may be more.
+-- ARGV[2]: the horizon. ARGV[3]: the most that it removes, and the most of each kind that it looks
+-- at.
 local horizon = math.min(tonumber(ARGV[2]), now)
 local most = tonumber(ARGV[3])
 local removed, looked, more = 0, 0, false
@@ -7,7 +9,8 @@ local index, covered, accounts = prefix .. 'purge', prefix .. 'covered', prefix 
 local log, forgotten, begun = prefix .. 'log', prefix .. 'log:purge', prefix .. 'begun'
 together({ index, covered, accounts, log, forgotten, begun })
 
--- A session whose key has expired before a purge came by leaves its place in the order of beginnings, which then becomes the oldest one.
+-- If a session's key expires before a purge comes, its place in `begun` is left. It then becomes
+-- the oldest one.
 local oldest, keys = redis.call('ZRANGE', begun, '-', '+', 'BYLEX', 'LIMIT', 0, 10), {}
 for at, member in ipairs(oldest) do
   keys[at] = prefix .. 'session:' .. string.sub(member, INSTANT + 1)
@@ -32,13 +35,14 @@ local function remove_session(id, row)
   removed = removed + 1
   local _, _, till, _, _, _, entry = account_of(account)
   if entry > 0 then
-    -- It may have been the last that the account's entry concerns.
+    -- It may have been the last session that the account's log entry concerns.
     redis.call('ZADD', covered, 0, account)
     keep(covered, after(till, MARGIN))
   end
 end
 
--- Marks the sessions that are over with others as that, so that they go when their access tokens are dead. Says whether it has seen all.
+-- Marks sessions that have ended together as ended, so that a purge removes them when their access
+-- tokens have expired. Returns whether it has seen all of them.
 local function mark_covered(account, up_to, except)
   local live, over = prefix .. 'sessions:' .. account, prefix .. 'ended:' .. account
   together({ live, over })
@@ -62,7 +66,7 @@ local function mark_covered(account, up_to, except)
   return redis.call('ZCOUNT', live, '-inf', digits(up_to)) == redis.call('ZCOUNT', live, digits(except), digits(except))
 end
 
--- Whether no session is left that the account's entry concerns.
+-- Whether the account's log entry concerns no remaining session.
 local function concerns_none(account, up_to, except)
   local over = prefix .. 'ended:' .. account
   return redis.call('ZCOUNT', over, '-inf', digits(up_to)) == redis.call('ZCOUNT', over, digits(except), digits(except))
@@ -96,7 +100,8 @@ for _, account in ipairs(redis.call('ZRANGE', covered, '-inf', horizon, 'BYSCORE
   end
 end
 
--- A refresh does not move its session in the index. It is corrected here, and the log does not wait for that.
+-- A refresh doesn't move its session in the index. This corrects the index, and the log doesn't
+-- wait for that.
 local limit = most - removed
 local ids = redis.call('ZRANGE', index, '-inf', horizon, 'BYSCORE', 'LIMIT', 0, limit)
 for _, id in ipairs(ids) do
@@ -142,7 +147,7 @@ for _, number in ipairs(numbers) do
 end
 more = more or #numbers == limit
 
--- An account goes with the last of its sessions, all of which are due by then.
+-- Removes an account with the last of its sessions, all of which are due.
 local function remove_account(account, row, entry)
   local keys = { prefix .. 'sessions:' .. account, prefix .. 'ended:' .. account }
   together({ keys[1], keys[2], prefix .. 'account:' .. account })

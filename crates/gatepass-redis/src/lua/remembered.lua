@@ -1,2 +1,2 @@
--- How far the last purge went.
+-- Returns the horizon of the last purge.
 return redis.call('HGET', KEYS[1], 'purged_until')

@@ -1,5 +1,7 @@
--- Revokes one token, or ends its session if it or its account has too many revoked ones. ARGV[4]: the session's id, the token, its
--- end, the account, how many are too many of the session and of the account. Returns what was revoked and until when it is.
+-- Revokes one token. If the session or its account already has too many revoked tokens, ends the
+-- session. Returns what was revoked, and until when.
+-- ARGV[4]: the session's id. ARGV[5]: the token. ARGV[6]: its end. ARGV[7]: the account. ARGV[8]
+-- and ARGV[9]: how many tokens are too many for the session and for the account.
 local id, token, till, account = ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
 local tokens, revoked = prefix .. 'tokens:' .. id, prefix .. 'revoked:' .. account
 local row = redis.call('GET', prefix .. 'session:' .. id)

@@ -1,9 +1,12 @@
--- Revokes one token of another issuer, or all that a subject of it got up to now if it has too many revoked ones, or if none is named.
--- ARGV[4]: the token and the session that it has in the log, or nothing twice, its end, the subject, how many are too many, and how
--- long a token is good at most. Returns what was revoked.
+-- Revokes one token of another issuer. If no token is named, or if the subject already has too many
+-- revoked ones, revokes all tokens that the subject got up to now. Returns what was revoked.
+-- ARGV[4] and ARGV[5]: the token, and the session that it has in the log, or nothing twice.
+-- ARGV[6]: the end of the token. ARGV[7]: the subject. ARGV[8]: how many tokens are too many.
+-- ARGV[9]: how long a token is valid at most.
 local token, id, till, account = ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7]
 local tokens, revoked = prefix .. 'tokens:' .. id, prefix .. 'revoked:' .. account
--- Up to when tokens are revoked, the end of the entry in the log that says so, and the number of that entry.
+-- The time up to which tokens are revoked, the end of the log entry that says so, and the number of
+-- that entry.
 local foreign, FOREIGN = prefix .. 'foreign:' .. account, '<ddd'
 together({ tokens, revoked, foreign, prefix .. 'log', prefix .. 'log:purge' })
 if token ~= '' then

@@ -1,6 +1,8 @@
--- Some sessions of a partition, newest first: the time, the place to go on from if there may be more, and each session behind its id and
--- before its account. ARGV[2]: the account whose sessions they are, or nothing; the place that they are behind, the one that they are not
--- behind, how many at most. A place is the number of a session of the account, or else a member of `begun`.
+-- Some sessions of a partition, newest first. Returns the time, the place to continue from if there
+-- may be more, and for each session its id, its row and its account.
+-- ARGV[2]: the account of the sessions, or nothing. ARGV[3]: the place that they come after.
+-- ARGV[4]: the last place. ARGV[5]: the most sessions. A place is the number of a session of the
+-- account, or else a member of `begun`.
 local account, behind, last, most = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local ids, place = {}, nil
 if account == '' then
@@ -12,7 +14,7 @@ if account == '' then
     ids[at] = string.sub(member, INSTANT + 1)
   end
 else
-  -- A session may be moved from one to the other at any time, and keeps its number.
+  -- A session may move from one index to the other at any time, and keeps its number.
   local live, over = prefix .. 'sessions:' .. account, prefix .. 'ended:' .. account
   together({ live, over, prefix .. 'account:' .. account })
   local numbered = {}

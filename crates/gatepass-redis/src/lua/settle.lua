@@ -1,4 +1,5 @@
--- `SettleAttempt::decide`. ARGV[6] and ARGV[7]: whether the attempt counted for its pair alone, and whether the user has logged in.
+-- `SettleAttempt::decide`. ARGV[6]: whether the attempt counted for its pair alone. ARGV[7]:
+-- whether the user has logged in.
 for _, record in ipairs(bounds_of(ARGV[6] == '1')) do
   if ARGV[7] == '1' and record == pair then
     record.forgotten, record.counted, record.next, record.known = 0, 0, 0, after(now, known_for)

@@ -1,5 +1,6 @@
--- What is known of a token. KEYS: the session, its revoked tokens. ARGV: the time, or nothing for the server's, the token, and the
--- version of the session's rights that it carries.
+-- Returns the status of a token.
+-- KEYS: the session, its revoked tokens. ARGV: the time or nothing for the server's, the token, and
+-- the version of the session's rights that it carries.
 local row = redis.call('GET', KEYS[1])
 if not row then
   return 'unknown'

@@ -1,4 +1,4 @@
-//! A cluster whose masters die and whose slots move.
+//! A cluster whose masters die or whose slots move.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::support::{self, PATIENCE, ask, directory, keys, unique};
 
 const USERS: usize = 40;
 
-/// Sessions of so many subjects that every partition has some.
+/// Sessions of enough subjects that every partition has some.
 async fn sessions(store: &RedisStore) -> Vec<Session> {
     let mut sessions = Vec::new();
     for number in 0..USERS {
@@ -45,7 +45,8 @@ async fn after_a_master_died_its_replica_goes_on() {
         .unwrap();
     cluster.nodes_mut()[master].kill().unwrap();
 
-    // Never a refusal, and in the end an answer. The new masters have no replica to acknowledge.
+    // The store fails and never refuses, and in the end it answers. The new masters have no replica
+    // that could acknowledge.
     let back = async {
         loop {
             if let Ok(pulled) = store.pull(Some(&cursor)).await {
@@ -56,7 +57,7 @@ async fn after_a_master_died_its_replica_goes_on() {
     let PullResult::Entries { entries, .. } = timeout(PATIENCE, back).await.unwrap() else {
         panic!("two thirds of the log are where they were")
     };
-    // The pull reads the replica's entries anew, and no others.
+    // The pull reads again only the entries of the promoted replica.
     assert!((1..ended.len()).contains(&entries.len()), "{entries:?}");
     assert!(entries.iter().all(|entry| ended.contains(entry)));
     let (entries, _) = pull_all(&store, None).await;
@@ -130,7 +131,7 @@ async fn partitions_that_move_are_found() {
                 Ok(advanced) => *session = advanced.unwrap(),
                 Err(_) => failed += 1,
             }
-            // Never a wrong answer: that it cannot be said, at most.
+            // The answer may be an error, but it is never wrong.
             if let Ok((loaded, _)) = store.load(session.id).await {
                 assert_eq!(loaded.as_ref(), Some(&*session));
             }
@@ -149,9 +150,10 @@ async fn partitions_that_move_are_found() {
     for (_, key) in &mine {
         let auth = ["MIGRATE", ip, port, key, "0", "5000", "AUTH", &password];
         let (): () = ask(from, &auth).await.unwrap();
-        // A session is one key and its account another, and it is refreshed wherever they are.
+        // A session and its account are two keys. A refresh works wherever they are.
         assert_eq!(refresh(&mut sessions).await, 0, "with {key} moved");
-        // Nor does one go on that ended with others, although its own row does not say so.
+        // A session that ended with others can't be refreshed, although its own row doesn't say
+        // that it has ended.
         refresh_in_vain().await;
     }
     set("NODE", ids[1].clone())(to).await;
@@ -177,7 +179,7 @@ async fn a_login_that_fails_while_its_partition_moves_ends_no_session() {
     let namespace = unique("limited");
     let store = support::at(&urls).namespace(&namespace);
     let store = store.open().await.unwrap();
-    // All is there but what is new.
+    // Creates all keys of the account, except those of a new session.
     let before = begin(&store, "alice").await;
     let ended = end(&store, &before).await;
     let session = begin(&store, "alice").await;

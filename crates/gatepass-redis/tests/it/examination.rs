@@ -114,7 +114,7 @@ async fn keys_that_were_evicted_are_found_also_after_the_policy_was_set_right() 
     server
         .ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-random"])
         .unwrap();
-    // Removes all there is, the store included.
+    // Removes all keys, including the store's.
     let mut evicted = false;
     for _ in 0..100 {
         server.ask(&["CONFIG", "SET", "maxmemory", "1"]).unwrap();
@@ -153,7 +153,7 @@ async fn each_server_of_a_cluster_is_looked_at() {
     for number in 0..40 {
         begin(&store, &format!("user {number}")).await;
     }
-    // The cluster of the tests writes nothing to disk.
+    // The test cluster writes nothing to disk.
     let found = examine_at(&urls, &namespace, &clock).await.unwrap();
     assert_eq!(found, [(Severity::Error, "not_durable"); 3]);
     clock.advance(Duration::from_secs(365 * 86_400));
@@ -163,7 +163,7 @@ async fn each_server_of_a_cluster_is_looked_at() {
     let findings = builder.examine().await.unwrap().findings;
     let behind = findings.last().unwrap();
     assert_eq!(behind.code, "purge_behind");
-    // It counts each session and its account, in all partitions.
+    // The text counts each session and its account, in all partitions.
     assert!(behind.text.starts_with("80 rows"), "{}", behind.text);
 }
 
@@ -176,7 +176,8 @@ async fn a_server_that_cannot_be_reached_is_an_error_without_its_password() {
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }
 
-/// The rights of a store are enough, and those of a reader are told to be too few.
+/// The rights of a store are enough. For the rights of a reader, the examination reports that they
+/// are too few.
 #[tokio::test]
 async fn the_rights_of_a_store_are_enough() {
     let (url, namespace, clock) = (support::redis(), unique("test"), ManualClock::new());
@@ -195,7 +196,7 @@ async fn the_rights_of_a_store_are_enough() {
         let (_, host) = url.rsplit_once('@').unwrap();
         let as_user = format!("redis://{user}:pw@{host}");
         match (examine_at(&as_user, &namespace, &clock).await, code) {
-            // The server of the tests writes nothing to disk, which this user can't see.
+            // The test server writes nothing to disk, but this user can't see that.
             (Ok(found), None) => assert_eq!(found, [(Severity::Warning, "snapshots_only")]),
             (Ok(found), Some(code)) => {
                 assert!(found.iter().any(|(_, found)| *found == code), "{found:?}");

@@ -1,5 +1,5 @@
-//! Nothing in the log is missed: not over a failover, not over a restart, and not by a connection
-//! that has died.
+//! Readers miss no entry of the log: not after a failover, not after a restart, and not if a
+//! connection dies.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ async fn after_a_failover_that_lost_writes_the_log_is_read_from_the_start() {
 
     let (loaded, _) = store.load(lost.id).await.unwrap();
     assert_eq!(loaded, Some(lost.clone()), "it lives again");
-    // Gets the number that the lost one had.
+    // This entry gets the number of the lost one.
     let after = end(&store, &lost).await;
     for cursor in [early, late] {
         assert!(is_reset(&store, &cursor).await, "{cursor:?}");
@@ -71,9 +71,9 @@ async fn after_a_restart_that_lost_writes_the_log_is_read_from_the_start() {
     let (_, cursor) = pull_all(&store, None).await;
     redis.kill().unwrap();
     redis.restart().unwrap();
-    // As many entries as there were, and another one.
+    // Appends as many entries as were lost, and one more.
     let ended = loop {
-        // The first change over the old connection fails: whether it was done is not known.
+        // The first change over the old connection fails, because its outcome is unknown.
         if store.load(two.id).await.is_ok() {
             break end(&store, &two).await;
         }
@@ -91,14 +91,14 @@ async fn a_restart_that_lost_nothing_has_the_whole_log() {
         let session = begin(&store, "alice").await;
         let ended = end(&store, &session).await;
         let (_, cursor) = pull_all(&store, None).await;
-        // A server that syncs each second may put off the write itself, while the last sync takes
-        // long. Nothing is left to write when this has returned.
+        // A server that syncs each second may delay a write while the last sync takes long. When
+        // this call has returned, nothing is left to write.
         redis
             .ask(&["config", "set", "appendfsync", "always"])
             .unwrap();
         redis.kill().unwrap();
         redis.restart().unwrap();
-        // It cannot be told that nothing was lost.
+        // The reader can't know that nothing was lost.
         assert!(is_reset(&store, &cursor).await);
         assert_eq!(pull_all(&store, None).await.0, ended);
         let token = TokenId::from_bytes([1; 16]);
@@ -129,7 +129,7 @@ async fn the_log_of_a_server_that_was_emptied_is_another_one() {
     assert_eq!(pull_all(&store, None).await.0, ended);
 }
 
-/// How often each of these commands has been sent.
+/// How often each of these commands was sent.
 fn counted<const N: usize>(sent: &str, commands: [&str; N]) -> [usize; N] {
     commands.map(|command| sent.matches(&format!("\r\n{command}\r\n")).count())
 }
@@ -150,13 +150,13 @@ async fn a_pull_asks_a_server_once_and_reads_only_the_logs_that_have_moved() {
     assert_eq!(pull_all(&log, Some(&cursor)).await.0, []);
     assert_eq!(counted(&take_sent(), COMMANDS), [1, 16, 0, 0]);
 
-    // A pull that does not know which log has moved finds out first.
+    // A pull that doesn't know which log has new entries asks first.
     let ended = end(&other, &session).await;
     let (entries, cursor) = pull_all(&log, Some(&cursor)).await;
     assert_eq!(entries, ended);
     assert_eq!(counted(&take_sent(), COMMANDS), [2, 17, 1, 0]);
 
-    // One that follows a push knows.
+    // A pull after a notification knows.
     let session = begin(&other, "bob").await;
     let (told, ended) = tokio::join!(
         timeout(PATIENCE, log.changed(&cursor)),
@@ -199,7 +199,7 @@ async fn a_log_that_was_replaced_is_read_anew_and_the_others_go_on() {
     }
 }
 
-/// The name that the one log had of which the two places tell different things.
+/// The former name of the one log in which the two places differ.
 fn meta_of(before: &gatepass::store::Cursor, after: &gatepass::store::Cursor) -> String {
     let marks = before.as_str().split(' ').zip(after.as_str().split(' '));
     let mut changed = marks.filter(|(before, after)| before != after);
@@ -217,8 +217,7 @@ async fn a_log_that_ends_before_the_place_in_it_is_read_anew() {
     let kept = end(&store, &one).await;
     end(&store, &two).await;
     let (_, cursor) = pull_all(&store, None).await;
-    // As if the last write had been lost, and neither the log nor the server had another name by
-    // that.
+    // Simulates that the last write was lost, while the log and the server kept their names.
     let keys = support::keys(&support::redis(), &namespace).await;
     let (url, log) = keys.iter().find(|(_, key)| key.ends_with("}log")).unwrap();
     let _: i64 = ask(url, &["XDEL", log, "2-0"]).await.unwrap();
@@ -308,7 +307,7 @@ async fn a_replica_and_a_demoted_primary_answer_nothing() {
         store.load(session.id).await.unwrap().0,
         Some(session.clone())
     );
-    // Over the connections that it had as a primary.
+    // Uses the connections from when the server was a primary.
     let of = replica.port().to_string();
     primary.ask(&["replicaof", "127.0.0.1", &of]).unwrap();
     refuses().await;
@@ -326,7 +325,7 @@ async fn who_waits_is_told_although_the_connection_died_without_a_word() {
     let other = other.open().await.unwrap();
     let session = begin(&other, "alice").await;
     let (_, cursor) = pull_all(&other, None).await;
-    // From now on it listens.
+    // From now on, it listens.
     tokio::spawn({
         let (waiting, cursor) = (waiting.clone(), cursor.clone());
         async move { waiting.changed(&cursor).await }
@@ -356,7 +355,7 @@ async fn who_waits_is_told_of_every_partition() {
     }
 }
 
-/// The rights as the documentation has them.
+/// The rights in the documentation.
 const READER: &str = include_str!("../../src/reader.acl");
 
 #[tokio::test]

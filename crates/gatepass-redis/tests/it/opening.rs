@@ -1,4 +1,4 @@
-//! The checks of a start, and its errors for servers that cannot be trusted with sessions.
+//! The checks of a start, and its errors for servers that are not safe for sessions.
 
 use std::{
     io::Write,
@@ -40,7 +40,7 @@ async fn a_server_that_is_not_there_is_named() {
     assert_error!(
         error,
         OpenError::Unreachable { .. },
-        &format!("Redis at 127.0.0.1:{port}: see that it runs")
+        &format!("Redis at 127.0.0.1:{port}: check that it runs")
     );
     assert_error!(
         refused("redis://gatepass.invalid").await,
@@ -56,7 +56,7 @@ async fn a_server_that_does_not_answer_is_given_up() {
     let store = support::at(format!("redis://127.0.0.1:{port}"));
     let store = store.open_timeout(Duration::from_millis(50));
     let error = store.open().await.unwrap_err();
-    assert_error!(error, OpenError::TimedOut { .. }, "not done after 50ms");
+    assert_error!(error, OpenError::TimedOut { .. }, "took longer than 50ms");
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn what_is_not_redis_is_told() {
         }
     });
     let error = refused(format!("redis://127.0.0.1:{port}")).await;
-    assert_error!(error, OpenError::NotRedis { .. }, "see host and port");
+    assert_error!(error, OpenError::NotRedis { .. }, "check host and port");
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn a_user_without_the_rights_is_told() {
     assert_error!(error, OpenError::NotAllowed { .. }, "ACL SETUSER");
 }
 
-/// The rights as the documentation has them.
+/// The rights in the documentation.
 const WRITER: &str = include_str!("../../src/writer.acl");
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn the_rights_that_are_documented_are_enough() {
             let (_, host) = url.rsplit_once('@').unwrap();
             as_writer.push(format!("redis://{user}:pw@{host}"));
         }
-        // This user learns nothing of the server's own passwords.
+        // This user can't read the server's own passwords.
         let asked = ask::<String>(&as_writer[0], &["CONFIG", "GET", "requirepass"]).await;
         assert_eq!(asked.unwrap_err().code(), Some("NOPERM"));
         let store = support::at(as_writer.join(",")).namespace(&namespace);
@@ -294,7 +294,7 @@ async fn another_layout_is_refused() {
         );
         let log = RedisLog::at(&urls).namespace(&namespace).open().await;
         assert_error!(log.unwrap_err(), OpenError::OtherLayout { .. }, says);
-        // Nor does one who was there before go on reading.
+        // A store that was open before also stops reading.
         store.pull(None).await.unwrap_err();
     }
 }
@@ -350,12 +350,12 @@ async fn of_many_nodes_that_start_at_once_one_names_the_log() {
     }
 }
 
-/// The text that was logged meanwhile.
+/// The text that was logged.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Takes what this thread logs until the gate is dropped.
+    /// Records the log of this thread until the guard is dropped.
     fn record(&self) -> tracing::subscriber::DefaultGuard {
         let writer = self.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false);
@@ -429,7 +429,7 @@ async fn nothing_is_purged_from_a_server_that_has_begun_to_evict() {
         logged.contains("ERROR gatepass: store.evicting"),
         "{logged}"
     );
-    // Everything else goes on.
+    // Everything else still works.
     store.pull(None).await.unwrap();
     begin(&store, "bob").await;
     policy("noeviction").unwrap();

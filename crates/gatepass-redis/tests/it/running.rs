@@ -1,4 +1,4 @@
-//! How the store behaves on servers that forget, hang, are full, or lead elsewhere.
+//! The store with servers that forget, hang, are full, or lead elsewhere.
 
 mod growth;
 
@@ -30,9 +30,9 @@ use crate::support::{
     self, PATIENCE, ask, directory, half_close, proxy_before, sent_through, through, unique,
 };
 
-/// Time that a hasty store waits.
+/// The time limit of a hasty store.
 const HASTE: Duration = Duration::from_millis(300);
-/// Time that it may take in addition, on a machine that has other tests to run.
+/// Extra time that it may take on a busy machine.
 const SLACK: Duration = Duration::from_secs(10);
 
 async fn hasty(url: String) -> RedisStore {
@@ -44,7 +44,8 @@ async fn list(store: &RedisStore, name: &str) -> Vec<gatepass::Session> {
     store.sessions(account(name), None, 1000).await.unwrap()
 }
 
-/// A store behind a proxy, and a function that brings what the store has sent since its last call.
+/// A store behind a proxy, and a function that returns what the store has sent since the function's
+/// last call.
 async fn tapped() -> (RedisStore, Proxy, impl Fn() -> String) {
     let proxy = proxy_before(&support::redis()).await;
     let take_sent = sent_through(&proxy);
@@ -61,7 +62,7 @@ async fn a_refresh_is_one_script_and_one_round_trip() {
         let advanced = store.advance(advance_of(&session)).await;
         session = advanced.unwrap().unwrap();
     };
-    // Another test may have had the scripts forgotten.
+    // Another test may have made the server forget the scripts.
     while {
         take_sent();
         refresh().await;
@@ -73,7 +74,7 @@ async fn a_refresh_is_one_script_and_one_round_trip() {
     let sent = take_sent();
     let commands = sent.lines().filter(|line| line.starts_with('*')).count();
     assert_eq!(commands, sent.matches("EVALSHA\r\n").count(), "{sent}");
-    // A script that the server forgot meanwhile is sent once more.
+    // A script that the server has forgotten is sent once more.
     assert!((REFRESHES..=REFRESHES + 2).contains(&commands), "{sent}");
 }
 
@@ -129,7 +130,7 @@ async fn a_server_that_falls_silent_is_an_error_in_time_and_forgotten_once_it_is
     // The machine may be busy with other tests.
     let back = async || while store.load(id).await.is_err() {};
     timeout(PATIENCE, back()).await.unwrap();
-    // The connections that there are stay silent for ever, and new ones until it is healed.
+    // Existing connections stay silent forever, and new ones until the proxy is healed.
     proxy.abandon();
     proxy.hang();
     for _ in 0..4 {
@@ -188,7 +189,7 @@ async fn nothing_that_changes_a_session_is_sent_twice() {
             if begun.is_err() {
                 assert!(sent.matches("EVALSHA\r\n").count() <= 1, "{sent}");
             }
-            // None had to make room, so that one that was begun twice would show.
+            // No session had to make room for another, so a session that began twice would show.
             let (loaded, _) = store.load(session.id).await.unwrap();
             assert_eq!(loaded.unwrap().ended, None);
         }
@@ -227,7 +228,7 @@ async fn a_server_that_is_stopped_holds_up_nobody_for_longer_than_their_timeout(
                 }
             }
         };
-        // The call that was given up may have been done since, at most once.
+        // The server may have run the abandoned call since, at most once.
         let now = timeout(PATIENCE, back).await.unwrap();
         assert!(now.generation <= session.generation.next());
         while store.load(session.id).await.is_err() {}
@@ -260,7 +261,7 @@ async fn a_change_that_too_few_replicas_have_is_not_acknowledged() {
             let error = answer.unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Unavailable);
             let said = std::error::Error::source(&error).unwrap().to_string();
-            assert!(said.contains("fewer replicas"), "{said}");
+            assert!(said.contains("too few replicas"), "{said}");
         }
     };
     refused(&session).await;
@@ -278,7 +279,7 @@ async fn a_change_that_too_few_replicas_have_is_not_acknowledged() {
         .unwrap()
         .unwrap();
     let ended = end(&patient, &session).await;
-    // The replica has it by now.
+    // The replica now has it.
     drop(primary);
     replica.promote().unwrap();
     let promoted = support::at(replica.url()).namespace(&namespace);
@@ -310,7 +311,7 @@ async fn what_only_reads_is_not_held_up_by_those_who_wait_for_replicas() {
     }
 }
 
-/// The connections of others that a server has.
+/// The server's connections from other clients.
 fn connections(redis: &Redis) -> Vec<String> {
     let list = redis.ask(&["client", "list", "type", "normal"]).unwrap();
     let others = list.lines().filter(|line| !line.contains("cmd=client"));
@@ -322,7 +323,7 @@ fn connections(redis: &Redis) -> Vec<String> {
 async fn a_call_that_takes_too_long_leaves_the_others_their_connections() {
     let directory = directory();
     let primary = Redis::start(&directory, Durability::None).unwrap();
-    // No replica acknowledges anything, and for longer than a call may take.
+    // There is no replica to acknowledge, and the store waits longer than a call may take.
     let store = support::at(primary.url()).replicas(1, PATIENCE);
     let store = store.timeout(HASTE).open().await.unwrap();
     let id = new_session("alice").id;

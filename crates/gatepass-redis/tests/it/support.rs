@@ -9,17 +9,17 @@ use redis::{AsyncConnectionConfig, Client, FromRedisValue, aio::MultiplexedConne
 use test_support::servers::server;
 pub(crate) use test_support::servers::{PATIENCE, address_of, proxy_before, through, unique};
 
-/// A server of this run's own, as a user who may do everything.
+/// A server for this run, as a user with all rights.
 pub(crate) fn redis() -> String {
     server("GATEPASS_TEST_REDIS")
 }
 
-/// A cluster of three, as URLs that are separated by commas.
+/// A cluster of three nodes, as URLs separated by commas.
 pub(crate) fn cluster() -> String {
     server("GATEPASS_TEST_REDIS_CLUSTER")
 }
 
-/// A store in a namespace of its own, with all the time that it needs.
+/// A store with its own namespace and a generous time limit.
 pub(crate) fn at(urls: impl Into<String>) -> RedisStoreBuilder {
     RedisStore::at(urls)
         .namespace(unique("test"))
@@ -27,7 +27,7 @@ pub(crate) fn at(urls: impl Into<String>) -> RedisStoreBuilder {
         .open_timeout(PATIENCE)
 }
 
-/// A place for servers of a test's own.
+/// A directory for a test's own servers.
 pub(crate) fn directory() -> Directory {
     Directory::make(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
@@ -40,7 +40,7 @@ pub(crate) async fn connection(url: &str) -> MultiplexedConnection {
     connection.await.unwrap()
 }
 
-/// Asks the server at `url` over a connection of its own.
+/// Asks the server at `url` over a new connection.
 pub(crate) async fn ask<T: FromRedisValue>(url: &str, command: &[&str]) -> redis::RedisResult<T> {
     let [name, arguments @ ..] = command else {
         panic!("a command has a name")
@@ -52,7 +52,7 @@ pub(crate) async fn ask<T: FromRedisValue>(url: &str, command: &[&str]) -> redis
         .await
 }
 
-/// All keys of a namespace at the servers of `urls`. The store itself never looks for keys.
+/// All keys of a namespace on the servers at `urls`. The store itself never searches for keys.
 pub(crate) async fn keys(urls: &str, namespace: &str) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for url in urls.split(',') {
@@ -64,13 +64,12 @@ pub(crate) async fn keys(urls: &str, namespace: &str) -> Vec<(String, String)> {
     all
 }
 
-/// Returns a function that brings all that clients have sent through `proxy` since it was called
-/// before.
+/// Returns a function that returns all that clients have sent through `proxy` since its last call.
 pub(crate) fn sent_through(proxy: &Proxy) -> impl Fn() -> String + use<> {
     let (note, noted) = mpsc::channel();
     proxy.tap(move |chunk| {
         if chunk.direction == Direction::ToServer {
-            // A test that has ended listens no more.
+            // A test that has ended no longer listens.
             let _ = note.send(chunk.bytes.to_vec());
         }
         Action::Pass
@@ -81,7 +80,7 @@ pub(crate) fn sent_through(proxy: &Proxy) -> impl Fn() -> String + use<> {
     }
 }
 
-/// Closes the connections that `proxy` has towards the clients, and lets new ones through.
+/// Closes the proxy's connections to clients, and lets new ones through.
 pub(crate) fn half_close(proxy: &Proxy) {
     proxy.half_close();
     proxy.heal();

@@ -1,4 +1,4 @@
-//! The store stays as small as what it needs, and its calls cost the same however much there is.
+//! The store keeps only what it needs, and its calls cost the same however much it holds.
 
 use super::*;
 
@@ -40,12 +40,11 @@ async fn what_has_expired_goes_and_what_lives_stays() {
             assert_eq!(stored.as_ref(), Some(&*session));
         }
         assert_eq!(pull_all(&store, None).await.0, []);
-        // Accounts go once their sessions must have expired, also those whose sessions ended
-        // before.
+        // An account goes when its sessions must have expired, even if they ended before.
         clock.advance(ABSOLUTE_TTL + Revocation::RETENTION_MARGIN);
         let purged = store.purge(Timestamp::MAX, 100).await.unwrap();
         assert!(purged.removed >= live.len());
-        // An empty stream remembers how far it went.
+        // An empty stream remembers its last number.
         let mut left = support::keys(&urls, &namespace).await;
         left.retain(|(_, key)| !key.ends_with("}meta") && !key.ends_with("}log"));
         assert_eq!(left, []);
@@ -77,9 +76,9 @@ async fn everything_expires_by_itself_and_nothing_before_its_time() {
         expiries
     };
     let before = expiries().await;
-    // The sessions, that of the purge, that of their beginnings, the account, what lives of it and
-    // what has ended, which accounts there are, the tokens of the session and of the account, the
-    // log, and that of its purge.
+    // Three sessions, the indexes `purge` and `begun`, the account, its live and its ended
+    // sessions, the index of accounts, the tokens of the session and of the account, the log, and
+    // the log's purge index.
     assert_eq!(before.len(), 13, "{before:?}");
     for (key, _) in &before {
         let lives: i64 = ask(&support::redis(), &["PTTL", key]).await.unwrap();
@@ -89,7 +88,7 @@ async fn everything_expires_by_itself_and_nothing_before_its_time() {
             "{key}"
         );
     }
-    // A clock that steps ahead and back shortens nothing.
+    // If the clock steps ahead and back, no key expires earlier.
     clock.advance(DAY * 7);
     store.revoke_token(token_of(&session, 2)).await.unwrap();
     end(&store, &session).await;
@@ -101,7 +100,7 @@ async fn everything_expires_by_itself_and_nothing_before_its_time() {
     }
 }
 
-/// A store that is not purged for long loses sessions by the time to live of their keys.
+/// If no purge runs for long, the keys of sessions expire by their time to live.
 #[tokio::test]
 async fn a_session_that_expired_by_itself_leaves_nothing_behind() {
     let (urls, namespace) = (support::redis(), unique("left"));
@@ -159,8 +158,8 @@ async fn a_session_whose_idle_lifetime_was_shortened_is_purged_earlier() {
     assert_eq!(store.purge(Timestamp::MAX, 10).await.unwrap().removed, 1);
 }
 
-/// How many commands the server has run, those in scripts included, but for those that the question
-/// takes.
+/// How many commands the server has run, including those in scripts, without those of this
+/// question.
 async fn commands(redis: &Redis) -> u64 {
     let stats: String = ask(&redis.url(), &["INFO", "commandstats"]).await.unwrap();
     let calls = stats.lines().filter(|line| {
@@ -188,7 +187,7 @@ async fn the_end_of_all_sessions_costs_the_same_however_many_there_are() {
         for _ in 0..sessions {
             last = Some(begin(&store, name).await);
         }
-        // The second time an entry is replaced.
+        // The second time, the call replaces an entry.
         for _ in 0..2 {
             let kept = begin(&store, name).await;
             let before = commands(&redis).await;
@@ -200,7 +199,7 @@ async fn the_end_of_all_sessions_costs_the_same_however_many_there_are() {
         let (over, _) = store.load(last.unwrap().id).await.unwrap();
         assert!(over.unwrap().ended.is_some());
     }
-    // The very first one tells the server the script.
+    // The very first call also sends the script.
     let (first, second) = (costs[2].1, costs[3].1);
     assert!(first <= 30, "{costs:?}");
     assert_eq!([costs[4].1, costs[5].1], [first, second], "{costs:?}");
@@ -231,8 +230,7 @@ async fn room_for_a_session_costs_the_same_however_many_there_are() {
         assert!(begun.ended.is_some());
         assert_eq!(list(&store, name).await.len(), 5);
     }
-    // Sessions that have expired, and that no purge has removed yet, are not looked at one by one
-    // either.
+    // The call also doesn't look one by one at expired sessions that no purge has removed yet.
     for _ in 0..1000 {
         begin(&store, "dave").await;
     }
@@ -258,7 +256,7 @@ async fn each_account_has_one_entry_in_the_log_for_all_its_ends() {
     assert_eq!(pull_all(&store, None).await.0, [last.unwrap()]);
 }
 
-/// Refreshes sessions of `name` so that `number` are due for the purge and none can go.
+/// Refreshes sessions of `name`, so that `number` are due for the purge but none can be removed.
 async fn look_at_in_vain(store: &RedisStore, clock: &ManualClock, name: &str, number: usize) {
     let mut sessions = Vec::new();
     for _ in 0..number {
@@ -279,7 +277,7 @@ async fn the_log_is_purged_although_there_are_sessions_to_look_at() {
     let session = begin(&store, "alice").await;
     end(&store, &session).await;
     look_at_in_vain(&store, &clock, "alice", 8).await;
-    // First the session, then its entry.
+    // Removes first the session, then its entry.
     assert_eq!(store.purge(Timestamp::MAX, 1).await.unwrap().removed, 1);
     assert_eq!(store.purge(Timestamp::MAX, 1).await.unwrap().removed, 1);
     assert_eq!(pull_all(&store, None).await.0, []);
