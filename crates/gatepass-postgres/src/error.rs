@@ -9,7 +9,7 @@ use sqlx::{error::DatabaseError, postgres::PgConnectOptions};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The URL is none of PostgreSQL's.
+    /// The URL is not a valid URL of PostgreSQL.
     #[error(
         "not a URL of PostgreSQL: it must look like postgres://user:password@host:5432/database, with / ? # @ % in user and \
          password as %2F %3F %23 %40 %25"
@@ -21,9 +21,9 @@ pub enum OpenError {
          none of the digits first, and neither public nor a name that begins with pg_"
     )]
     SchemaName(String),
-    /// Nothing answers there.
+    /// No server answers at the address.
     #[error(
-        "cannot reach PostgreSQL at {server}: see that it runs, that host and port are right, and that \
+        "cannot reach PostgreSQL at {server}: check that it runs, that host and port are right, and that \
          no firewall is between"
     )]
     Unreachable {
@@ -34,7 +34,7 @@ pub enum OpenError {
     },
     /// The connection cannot be encrypted as it should be, or not at all.
     #[error(
-        "cannot agree with {server} on encryption: see its certificate and the `sslmode`, and that one \
+        "cannot agree with {server} on encryption: check its certificate and the `sslmode`, and that one \
          of sqlx's features for TLS is on"
     )]
     Tls {
@@ -45,7 +45,7 @@ pub enum OpenError {
     },
     /// The server does not let the role in.
     #[error(
-        "{server} does not let the role {role:?} in: see its password, and the server's pg_hba.conf"
+        "{server} does not let the role {role:?} in: check its password, and the server's pg_hba.conf"
     )]
     Credentials {
         /// The server.
@@ -125,7 +125,7 @@ pub enum OpenError {
         server: String,
         /// The schema.
         schema: String,
-        /// The version that it has.
+        /// The version in use.
         found: u32,
         /// The newest version that this release knows.
         known: u32,
@@ -181,7 +181,7 @@ pub enum OpenError {
     /// The connection to listen over leads to another database.
     #[error(
         "{listener} is not the database at {server}, or is a replica of it: listen over a direct \
-         connection to the same database of the same primary"
+         connection to that database on the same primary"
     )]
     ListensElsewhere {
         /// The server, and the database.
@@ -216,12 +216,12 @@ pub enum OpenError {
     },
     /// It was not done in time: another node migrates, or the server is overloaded.
     #[error(
-        "opening {server} was not done after {after:?}: see that it is PostgreSQL, and what it waits for, and try again"
+        "opening {server} took longer than {after:?}: check that it is PostgreSQL, and what it waits for, and try again"
     )]
     TimedOut {
         /// The server.
         server: String,
-        /// How long it was tried.
+        /// The time limit.
         after: Duration,
     },
     /// PostgreSQL failed in another way.
@@ -372,7 +372,7 @@ pub(crate) enum Failure {
     Standby,
 }
 
-/// A column that does not hold what gatepass writes there. The error doesn't show its content,
+/// A column that doesn't hold a value that gatepass writes. The error doesn't show its content,
 /// which may be personal.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("column {0} is unreadable")]

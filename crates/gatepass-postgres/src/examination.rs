@@ -71,7 +71,7 @@ async fn look(mut link: Link<'_>) -> Result<Examination, Failure> {
         ))
         .await?;
     if cell(&about, "standby")? {
-        let text = "this server is a replica, and does not know yet what is revoked: give the \
+        let text = "this server is a replica, and may not know all revocations yet: give the \
                     nodes the address of the primary";
         return Ok(Examination::new(
             vec![Finding::error("replica", text)],
@@ -84,7 +84,7 @@ async fn look(mut link: Link<'_>) -> Result<Examination, Failure> {
         None => findings.push(Finding::error(
             "no_store",
             format!(
-                "there is no schema {} with sessions in this database: name the one that the nodes \
+                "there is no schema {} with sessions in this database: give the one that the nodes \
                  have, or start a node",
                 link.dialect().schema
             ),

@@ -100,7 +100,7 @@
 //! # What survives what
 //!
 //! * **The process is killed:** all acknowledged changes are there. A change that was under way is
-//!   there whole or not at all.
+//!   there completely or not at all.
 //! * **The server crashes:** the same, as long as `synchronous_commit` is not `off` and `fsync` is
 //!   on, which are PostgreSQL's defaults. A store that finds `synchronous_commit` off says so in
 //!   the log, as a warning; revocations are written to disk before they are acknowledged all the

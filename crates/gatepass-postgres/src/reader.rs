@@ -67,7 +67,7 @@ pub struct PostgresLog {
 
 struct Inner {
     connected: Connected,
-    /// Started by the first call that waits for changes. None where a proxy would swallow
+    /// The first call that waits for changes starts it. None where a proxy would swallow
     /// notifications.
     listener: OnceCell<Option<Listener>>,
     /// The place behind the last pull, and how often the listener had heard something when it

@@ -175,7 +175,7 @@ fn optional_generation(row: &PgRow, name: &'static str) -> Result<Option<Generat
     number.map(|number| generation(number, name)).transpose()
 }
 
-/// An identity or a device, from the JSON of a column.
+/// The JSON of an identity or a device, for a column.
 pub(crate) fn json(
     value: &impl serde::Serialize,
     name: &'static str,

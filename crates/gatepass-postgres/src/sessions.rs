@@ -66,7 +66,7 @@ pub(crate) async fn begin(mut conn: Link<'_>, new: NewSession) -> Result<BeginOu
         Err(Failure::Sqlx(sqlx::Error::Database(error))) if error.is_unique_violation() => {
             tx.rollback().await?;
             let (found, _) = find(conn, session_id).await?;
-            // It can only be gone if a purge has come in between.
+            // It can only be missing if a purge has run in between.
             let found = found.ok_or(Failure::Sqlx(sqlx::Error::RowNotFound))?;
             return Ok(BeginOutcome::existing(found));
         }

@@ -140,7 +140,7 @@ pub(crate) enum Failure {
     Gone(Gone),
 }
 
-/// A column that does not hold what gatepass writes there. The error doesn't show its content,
+/// A column that doesn't hold a value that gatepass writes. The error doesn't show its content,
 /// which may be personal.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("column {0} is unreadable")]

@@ -199,7 +199,7 @@ impl ToSql for Millis {
     }
 }
 
-/// An identity or a device, from the JSON of a column.
+/// The JSON of an identity or a device, for a column.
 pub(crate) fn json(
     value: &impl serde::Serialize,
     name: &'static str,

@@ -153,10 +153,10 @@ mod tests {
         let right: PgConnectOptions = database.parse().unwrap();
         let url = |options: PgConnectOptions| options.to_url_lossy().to_string();
         for (url, said) in [
-            (url(right.clone().password("hunter2")), "see its password"),
+            (url(right.clone().password("hunter2")), "check its password"),
             (url(right.database("missing")), "createdb"),
             (replica, "primary"),
-            (format!("redis://:hunter2@{redis}"), "see the password"),
+            (format!("redis://:hunter2@{redis}"), "check the password"),
             (
                 "redis://u:hunter2@127.0.0.1:1".to_owned(),
                 "cannot reach Redis at 127.0.0.1:1",

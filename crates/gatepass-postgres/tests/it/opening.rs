@@ -44,7 +44,7 @@ async fn a_server_that_is_not_there_is_named() {
     assert_error!(
         error,
         OpenError::Unreachable { .. },
-        &format!("127.0.0.1:{port}/postgres: see that it runs")
+        &format!("127.0.0.1:{port}/postgres: check that it runs")
     );
     let error = refused(options().host("gatepass.invalid")).await;
     assert_error!(
@@ -61,7 +61,7 @@ async fn a_server_that_does_not_answer_is_given_up() {
     let store = support::over(pool_of(options().port(port)));
     let store = store.open_timeout(Duration::from_millis(50));
     let error = store.open().await.unwrap_err();
-    assert_error!(error, OpenError::TimedOut { .. }, "not done after 50ms");
+    assert_error!(error, OpenError::TimedOut { .. }, "took longer than 50ms");
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn wrong_credentials_are_told_and_not_shown() {
         let error = refused(options).await;
         let told = format!("{error} {error:?}");
         assert!(!told.contains("sesame"), "{told}");
-        assert_error!(error, OpenError::Credentials { .. }, "see its password");
+        assert_error!(error, OpenError::Credentials { .. }, "check its password");
     }
 }
 

@@ -210,7 +210,7 @@ async fn a_server_that_falls_silent_is_an_error_in_time_and_forgotten_once_it_is
     // The machine may be busy with other tests.
     let back = async || while store.load(id).await.is_err() {};
     timeout(PATIENCE, back()).await.unwrap();
-    // The connections that there are stay silent for ever, and new ones until it is healed.
+    // Existing connections stay silent forever, and new ones until the proxy is healed.
     proxy.abandon();
     proxy.hang();
     for _ in 0..4 {

@@ -19,7 +19,7 @@ pub(crate) fn sent_through(proxy: &Proxy) -> impl Fn() -> String + use<> {
             let messages = connections.entry(chunk.connection).or_default();
             messages.unread.extend(chunk.bytes);
             for kind in messages.by_ref().filter(|kind| !LEFT_OUT.contains(kind)) {
-                // A test that has ended listens no more.
+                // A test that has ended no longer listens.
                 let _ = note.send(kind);
             }
         }
