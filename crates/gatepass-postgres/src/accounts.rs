@@ -1,11 +1,10 @@
 //! The accounts. A row holds the number of the account's last session, and which of its sessions
 //! have ended together.
 //!
-//! The row of an account is locked while a session of it begins, while all of its sessions end, and
-//! while a single token is revoked. The end of one session waits for the end of all of them, and
-//! not for logins: it takes a lock (`FOR KEY SHARE`) that conflicts with `FOR UPDATE` alone. A
-//! transaction locks the account before the session, so that two of these cannot wait for each
-//! other.
+//! A transaction locks the row of an account while it begins a session, ends all sessions, or
+//! revokes a single token. The end of one session waits for the end of all of them, but not for
+//! logins: its lock (`FOR KEY SHARE`) conflicts only with `FOR UPDATE`. A transaction locks the
+//! account before the session, so two of them can't wait for each other.
 
 use gatepass::{
     Timestamp,
@@ -21,14 +20,14 @@ use crate::{
     sql::Statement,
 };
 
-/// The columns of an account and the store's time, which is the second argument if it is not the
-/// database's.
+/// The columns of an account, and the store's time. The second argument sets the time, if it isn't
+/// the database's.
 macro_rules! timed {
     () => {
         concat!(account_columns!(), ", ", now!("2"), " AS now")
     };
 }
-/// The account, if there is one, and the store's time. It is not locked.
+/// The account, if there is one, and the store's time. Takes no lock.
 pub(crate) async fn find(
     link: &mut Link<'_>,
     id: AccountId,
@@ -64,9 +63,9 @@ fn timed(row: &PgRow) -> Result<(Account, Timestamp), Failure> {
     Ok((account(row)?, millis(row, "now")?))
 }
 
-/// Hands out the number of a session that lasts for `absolute_ttl` milliseconds (`Account::begin`),
-/// in one statement: makes the account, where there is none, and locks it until the transaction
-/// ends. Returns it as it is then, and the store's time.
+/// Gives out the number of a session that lasts for `absolute_ttl` milliseconds (`Account::begin`),
+/// in one statement. Creates the account if there is none, and locks it until the transaction ends.
+/// Returns the changed account, and the store's time.
 pub(crate) async fn begin(
     link: &mut Link<'_>,
     id: AccountId,
@@ -105,8 +104,8 @@ pub(crate) async fn begin(
 const _: () = assert!(Timestamp::MAX.unix_millis() == 253_402_300_799_000);
 const _: () = assert!(SessionNumber::MAX.get() == 9_007_199_254_740_991);
 
-/// Writes the cutoff of an account that is locked, and appends `revocation`, which says the same,
-/// to the log. The next purge looks at the account.
+/// Writes the cutoff of a locked account, and appends the same end to the log as `revocation`. The
+/// next purge looks at the account.
 pub(crate) async fn end(
     link: &mut Link<'_>,
     account: &Account,
@@ -114,8 +113,7 @@ pub(crate) async fn end(
 ) -> Result<(), Failure> {
     let cutoff = account.cutoff;
     let reason = account.ended.map(|ended| ended.reason.as_str().to_owned());
-    // One statement, so that an application can't commit the half of it in a transaction of its
-    // own.
+    // One statement, so that an application can't commit only half of it in its own transaction.
     let write = Statement::new(concat!(
         "WITH ended AS (
              UPDATE @accounts SET up_to = $2, except_number = $3, ended_at = $4, ended_reason = $5, purge_at = 0
@@ -145,14 +143,15 @@ const LOOKED_AT: i64 = 100;
 
 /// The result of a step of the purge of accounts.
 pub(crate) struct Purged {
-    /// Whether there may be more to look at.
+    /// Whether there may be more accounts to look at.
     pub(crate) looked: bool,
-    /// Sessions, entries of the log and accounts that went.
+    /// Sessions, log entries and accounts that were removed.
     pub(crate) removed: usize,
 }
 
-/// Removes accounts that have no session and no cutoff, at most `limit`, and moves on those that
-/// have begun a session since. It leaves what another transaction holds for the next time.
+/// Removes at most `limit` accounts that have no session and no cutoff. Corrects `purge_at` of
+/// accounts that have begun a session since. It leaves rows that another transaction holds for the
+/// next time.
 pub(crate) async fn purge_idle(
     mut link: Link<'_>,
     horizon: Timestamp,
@@ -185,8 +184,8 @@ pub(crate) async fn purge_idle(
 }
 
 /// Looks at one account whose sessions have ended together, if there is one. Removes at most
-/// `limit` of them that nothing needs any more at `horizon`; when none is left, the entry of the
-/// log; and the account, if it has no other session either.
+/// `limit` of these sessions that nothing needs any more at `horizon`. When none is left, removes
+/// the log entry, and the account if it has no other session.
 pub(crate) async fn purge_ended(
     link: Link<'_>,
     horizon: Timestamp,
@@ -212,7 +211,8 @@ pub(crate) async fn purge_ended(
     let mut removed = covered.removed;
     if let Some(first) = covered.left {
         let due = first + Revocation::RETENTION_MARGIN;
-        // One that is due and stays is held by another transaction, and those behind it can go.
+        // If a due session stays, another transaction holds it, and later ones can still be
+        // removed.
         if due > horizon || removed == 0 {
             // Looks again when the first access token of the remaining sessions can't be valid any
             // more, or in the next round.
@@ -242,7 +242,7 @@ pub(crate) async fn purge_ended(
 struct Covered {
     looked: i64,
     removed: usize,
-    /// The end of the first access token of those that stay.
+    /// When the first access token of the remaining sessions expires.
     left: Option<Timestamp>,
 }
 
@@ -299,8 +299,8 @@ async fn forget_cutoff(link: &mut Link<'_>, id: AccountId) -> Result<usize, Fail
     Ok(link.rows(forget.bytes(id.as_bytes())).await?.len())
 }
 
-/// Removes the account if it has no session that is yet to be purged and its time has come. Returns
-/// how many rows went.
+/// Removes the account if it is due and has no session that a purge must remove first. Returns how
+/// many rows were removed.
 async fn remove(
     link: &mut Link<'_>,
     account: &Account,
@@ -324,7 +324,7 @@ async fn remove(
     Ok(removed)
 }
 
-/// Has the purge look at the account at `purge_at`.
+/// Makes the purge look at the account at `purge_at`.
 async fn move_on(link: &mut Link<'_>, id: AccountId, purge_at: i64) -> Result<(), Failure> {
     let moved = Statement::new("UPDATE @accounts SET purge_at = $2 WHERE id {=} $1");
     link.rows(moved.bytes(id.as_bytes()).int(purge_at)).await?;

@@ -1,7 +1,7 @@
 //! The records of login attempts.
 //!
-//! A flood of attempts that are refused only reads. An attempt that may count locks its records in
-//! the order of their keys, so that no two attempts wait for each other, and is decided again then.
+//! A flood of refused attempts only reads. An attempt that may count locks its records, and is then
+//! decided again. It locks them in the order of their keys, so no two attempts wait for each other.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ use crate::{
 
 type Records = HashMap<AttemptKey, AttemptRecord>;
 
-/// The keys of an attempt, three at most, which are an argument each.
+/// The keys of an attempt: at most three, and one argument for each.
 macro_rules! keys {
     () => {
         "(VALUES ($1::pg_catalog.bytea), ($2::pg_catalog.bytea), ($3::pg_catalog.bytea)) AS given (key)"
@@ -44,7 +44,7 @@ async fn count_locked(link: Link<'_>, attempt: &CountAttempt) -> Result<AttemptO
     let mut tx = link.begin().await?;
     let mut link = tx.link();
     let found = lock(&mut link, attempt).await?;
-    // After the lock: another attempt may have waited for it as well, and been counted.
+    // Reads again after the lock, because another attempt may have been counted meanwhile.
     let now = link.now().await?;
     let (outcome, written) = attempt.decide(|key| found.get(&key).copied(), now);
     if written.is_empty() {
@@ -66,7 +66,7 @@ pub(crate) async fn settle(link: Link<'_>, settled: SettleAttempt) -> Result<(),
     tx.commit().await
 }
 
-/// Removes at most `limit` records that nothing needs at `horizon`. Returns how many.
+/// Removes at most `limit` records that nothing needs at `horizon`. Returns how many were removed.
 pub(crate) async fn purge(
     mut link: Link<'_>,
     horizon: Timestamp,
@@ -104,7 +104,7 @@ async fn read(
     Ok((found, now))
 }
 
-/// Locks the records until the transaction ends, and makes those that are missing.
+/// Locks the records until the transaction ends, and creates missing ones.
 async fn lock(link: &mut Link<'_>, attempt: &CountAttempt) -> Result<Records, Failure> {
     let locked = Statement::new(concat!(
         "INSERT INTO @attempts (key, forgotten_at, counted_at, next_at, known_until, purge_at)
@@ -123,7 +123,7 @@ async fn lock(link: &mut Link<'_>, attempt: &CountAttempt) -> Result<Records, Fa
 
 fn with_keys(statement: Statement, attempt: &CountAttempt) -> Statement {
     let mut keys = attempt.keys();
-    // An empty one is no key.
+    // An empty text means no key.
     (0..3).fold(statement, |statement, _| match keys.next() {
         Some(key) => statement.bytes(key.as_bytes()),
         None => statement.bytes(&[]),

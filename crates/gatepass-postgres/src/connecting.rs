@@ -1,4 +1,4 @@
-//! How the database is reached, and what is looked at before it is used.
+//! Connects to the database, and checks it before use.
 
 use std::{fmt, num::NonZeroU32, str::FromStr, sync::Arc, time::Duration};
 
@@ -35,48 +35,49 @@ enum Connections {
     Url(String, NonZeroU32),
 }
 
-/// The database, and over what to listen there, if at all.
+/// The database, and the connection to listen over, if any.
 pub(crate) struct Connected {
     pub(crate) links: Links,
     pub(crate) home: Home,
     pub(crate) listen_over: Option<PgConnectOptions>,
 }
 
-/// Connections of a pool that is made here, as sqlx would make.
+/// The size of a pool that the store makes: sqlx's default.
 const POOL_SIZE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
-/// How long a connection may have been idle and still be taken for alive. A shorter pause than that
-/// between two requests is busy enough for the failure of one to be told.
+/// How long a connection may be idle before the pool tests it. With shorter pauses, a broken
+/// connection fails one request, which reports it.
 const TRUSTED: Duration = Duration::from_secs(5);
 
-/// The setters of both builders, which have a field `connecting`.
+/// The setters of both builders. Each has a field `connecting`.
 macro_rules! connecting_setters {
     () => {
-        /// Finds everything in this schema. Default `gatepass`. Two applications that share a
-        /// database and not their sessions each need one of their own.
+        /// Uses this schema. The default is `gatepass`. If two applications share a database but
+        /// not their sessions, each needs its own schema.
         #[must_use]
         pub fn schema(mut self, name: impl Into<String>) -> Self {
             self.connecting.schema = name.into();
             self
         }
 
-        /// Gives up on a call after this long, waiting for a connection included. Default 2 s:
-        /// shorter than the [`store_timeout`](gatepass::AuthorityBuilder::store_timeout), so that a
-        /// connection that hangs is closed, and not returned to the pool.
+        /// Gives up on a call after this long, including the wait for a connection. The default is
+        /// 2 s. Keep it shorter than the
+        /// [`store_timeout`](gatepass::AuthorityBuilder::store_timeout), so that the store closes a
+        /// connection that hangs, and doesn't return it to the pool.
         #[must_use]
         pub fn timeout(mut self, timeout: Duration) -> Self {
             self.connecting.timeout = timeout;
             self
         }
 
-        /// Gives up on opening after this long. Default 10 s: a migration may have to wait for that
-        /// of another node.
+        /// Gives up on opening after this long. The default is 10 s, because a migration may have
+        /// to wait for one by another node.
         #[must_use]
         pub fn open_timeout(mut self, timeout: Duration) -> Self {
             self.connecting.open_timeout = timeout;
             self
         }
 
-        /// Makes at most this many connections. Default 10. Without effect on the application's own
+        /// Makes at most this many connections. The default is 10. This has no effect on your own
         /// pool.
         #[must_use]
         pub fn max_connections(mut self, max: NonZeroU32) -> Self {
@@ -84,18 +85,19 @@ macro_rules! connecting_setters {
             self
         }
 
-        /// Says whether the connections are to a proxy that pools transactions (PgBouncer and the
-        /// like). Default: found out when the database is opened. A proxy that pools whole sessions
-        /// is taken for one as well: say `false` there, and statements are prepared again.
+        /// Says whether the connections lead to a proxy that pools transactions, for example
+        /// PgBouncer. By default, the store detects it when it opens. It also treats a proxy that
+        /// pools whole sessions as one: say `false` there, so that the store prepares statements.
         #[must_use]
         pub fn transaction_pooling(mut self, pooling: bool) -> Self {
             self.connecting.transaction_pooling = Some(pooling);
             self
         }
 
-        /// Listens over a connection of its own to `direct`, which must lead to the same database
-        /// past any proxy that pools transactions: such a proxy loses notifications. Default: to
-        /// where the pool leads, or not at all where that is a proxy.
+        /// Listens for notifications over a connection to `direct`. It must lead to the same
+        /// database, and not through a proxy that pools transactions, because such a proxy loses
+        /// notifications. By default, the store listens where the pool leads, or doesn't listen if
+        /// that is a proxy.
         #[must_use]
         pub fn listen_over(mut self, direct: PgConnectOptions) -> Self {
             self.connecting.listen_over = Some(direct);
@@ -131,7 +133,7 @@ impl Connecting {
         }
     }
 
-    /// Shows all but the connections: a URL has a password in it.
+    /// Shows everything except the connections, because a URL contains a password.
     pub(crate) fn describe(&self, debug: &mut fmt::DebugStruct<'_, '_>) -> fmt::Result {
         debug
             .field("schema", &self.schema)
@@ -141,7 +143,7 @@ impl Connecting {
             .finish_non_exhaustive()
     }
 
-    /// Connects, checks what it is connected to, and makes the schema ready or sees that it is.
+    /// Connects, checks the server, and then migrates or checks the schema.
     pub(crate) async fn open(
         self,
         purpose: Purpose,
@@ -177,17 +179,17 @@ impl Connecting {
             Connections::Url(url, _) => url,
         };
         let (scheme, rest) = url.split_once("://").ok_or(OpenError::Url)?;
-        // sqlx would take that of any database.
+        // sqlx would accept the scheme of any database.
         let is_ours = ["postgres", "postgresql"].contains(&scheme);
-        // A password with one of these ends the address too early, and the rest of it would be
-        // shown as the database.
+        // If a password has one of these characters, the address ends too early, and errors would
+        // show the rest of the password as the database.
         let (_, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if !is_ours || behind.contains('@') {
             return Err(OpenError::Url);
         }
         let options = PgConnectOptions::from_str(url)
             .map_err(|_| OpenError::Url)?
-            // Nothing here is a float, and proxies refuse settings that they do not know.
+            // gatepass uses no floats, and proxies refuse settings that they don't know.
             .extra_float_digits(None)
             // A reader of the logs must not see the contents of a session.
             .disable_statement_logging();
@@ -197,7 +199,7 @@ impl Connecting {
         })
     }
 
-    /// Checks the server and the schema, and finds out how to speak and where this is.
+    /// Checks the server and the schema. Returns the protocol to use, and the home of the schema.
     async fn prepare(
         &self,
         options: &PgConnectOptions,
@@ -206,11 +208,11 @@ impl Connecting {
         clock: Option<Arc<dyn Clock>>,
     ) -> Result<(Protocol, Home), OpenError> {
         let wrong = |failure: Failure| place.clone().error(&failure);
-        // Not the pool's: that tries again and again until its time is over, and then has forgotten
-        // why.
+        // Doesn't connect through the pool, which would retry until its time is over and then lose
+        // the reason.
         let connect = || options.connect();
         let mut first = connect().await.map_err(|error| wrong(error.into()))?;
-        // Until it is known who answers.
+        // Sends simple queries until it knows whether there is a proxy.
         let simple = Dialect::new(
             self.schema.clone(),
             clock,
@@ -241,7 +243,7 @@ impl Connecting {
         Ok((protocol, home))
     }
 
-    /// Sees that notifications can be heard over `direct`: they do not leave their database.
+    /// Checks that `direct` leads to the same database, because notifications don't leave it.
     async fn check_listener(
         &self,
         direct: &PgConnectOptions,
@@ -281,12 +283,12 @@ async fn database(conn: &mut PgConnection, dialect: &Dialect) -> Result<String, 
     Ok(cell(&row, "name")?)
 }
 
-/// A pool of the store's own.
+/// Makes the store's own pool.
 fn pool(options: PgConnectOptions, size: u32, protocol: Protocol, patience: Duration) -> PgPool {
     let mut pool = PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(patience)
-        // A question before each statement would double the round trips.
+        // A test before each statement would double the round trips.
         .test_before_acquire(false)
         .before_acquire(|conn, about| {
             Box::pin(async move {
@@ -296,7 +298,8 @@ fn pool(options: PgConnectOptions, size: u32, protocol: Protocol, patience: Dura
                 Ok(true)
             })
         });
-    // Behind a proxy they would be set for the client that gets the server's connection next.
+    // Behind a proxy, these settings would also apply to the next client of the server's
+    // connection.
     if protocol == Protocol::Extended {
         pool = pool.after_connect(move |conn, _| {
             Box::pin(async move {

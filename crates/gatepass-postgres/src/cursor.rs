@@ -1,22 +1,22 @@
 //! A place in the log: the transactions that a reader has seen.
 //!
-//! A number up to which it has read would not do. PostgreSQL numbers a transaction when it writes a
-//! row, and shows the row when the transaction commits: a reader that has seen 8 may get 7 later.
-//! So a place is a snapshot in PostgreSQL's own sense. The reader has seen all transactions that
+//! A last number would not be enough. PostgreSQL numbers a transaction when it writes a row, and
+//! shows the row when the transaction commits. For example, a reader that has seen 8 may get 7
+//! later. So a place is a snapshot in PostgreSQL's sense. The reader has seen all transactions that
 //! were over in it, and no others.
 //!
-//! The snapshot ends with the last transaction of which there is a row. Later transactions have no
-//! row to be seen, and their numbers may come again. For example, a transaction that was rolled
-//! back waits for no disk. A server that crashes then gives its number to another one, whose row
-//! must not count as seen.
+//! The snapshot ends with the last transaction that has a row. Later transactions have no row to
+//! see, and the server may use their numbers again. For example, a transaction that is rolled back
+//! doesn't wait for the disk. If the server then crashes, it gives that number to another
+//! transaction, whose row must not count as seen.
 //!
 //! # Restored rows
 //!
 //! A dump and logical replication copy the numbers of another cluster's transactions. In the new
 //! cluster such a number can lie in the future, or belong to a transaction that still runs. No
 //! snapshot of the new cluster has seen such a row. So a reader gets restored rows once, when it
-//! loads the log from the start, and in the order of their numbers. The next store that opens the
-//! schema for writing gives them a number of this cluster, and every reader gets them then like any
+//! loads the log from the start, in the order of their numbers. The next store that opens the
+//! schema for writing gives them numbers of this cluster. Every reader then gets them like any
 //! other row.
 
 use std::fmt;
@@ -26,46 +26,46 @@ use gatepass::store::Cursor;
 /// A place in the log of one incarnation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Which log: its own id, the cluster's, and the cluster's timeline.
+    /// The log: its own id, the id of the cluster, and the cluster's timeline.
     pub(crate) incarnation: String,
-    /// The transactions that were seen whole.
+    /// The transactions of which the reader has seen all rows.
     pub(crate) seen: Snapshot,
-    /// And the first part of a further pull.
+    /// In addition, the first part of a further pull.
     pub(crate) part: Option<Part>,
-    /// The last restored row that was seen, while the log is loaded from the start.
+    /// The last restored row that the reader has seen, while it loads the log from the start.
     pub(crate) restored: Option<Row>,
 }
 
-/// The rows that were seen by a pull that brought only a part.
+/// The rows of a pull that returned only a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// The transactions that were over then.
+    /// The transactions that were over during that pull.
     pub(crate) of: Snapshot,
-    /// All of their rows up to this one were seen.
+    /// The reader has seen all of their rows up to this one.
     pub(crate) last: Row,
 }
 
-/// A row by its transaction and its number, in the order in which pulls bring them.
+/// A row, named by its transaction and its number. Pulls return rows in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Row {
     pub(crate) xid: u64,
     pub(crate) seq: i64,
 }
 
-/// The rows that a place has not seen, as conditions on an index: those behind one row, and all of
-/// some transactions.
+/// The rows that a place has not seen, as conditions on an index: the rows after one row, and all
+/// rows of some transactions.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unseen {
-    /// All rows behind this one...
+    /// All rows after this one...
     pub(crate) after: Row,
     /// ...and the rows of these transactions, which have lower numbers and were still running...
     pub(crate) late: Vec<u64>,
-    /// ...but for the rows of this one's transaction up to it.
+    /// ...except the rows of this row's transaction up to it.
     pub(crate) but: Row,
 }
 
 /// A snapshot, which PostgreSQL writes as `xmin:xmax:xip,xip`. All transactions below `xmin` are
-/// over, none from `xmax` on is, and of those between them the listed ones are not.
+/// over. Those from `xmax` on are not. Between them, all are over except the listed ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     xmin: u64,
@@ -74,12 +74,12 @@ pub(crate) struct Snapshot {
 }
 
 impl Row {
-    /// The one before all others: no transaction has this number.
+    /// A row before all others: no transaction has this number.
     pub(crate) const FIRST: Self = Self { xid: 0, seq: 0 };
 }
 
 impl Snapshot {
-    /// The one in which nothing has happened yet.
+    /// The snapshot in which nothing has happened yet.
     pub(crate) fn empty() -> Self {
         Self {
             xmin: 1,
@@ -88,7 +88,7 @@ impl Snapshot {
         }
     }
 
-    /// Reads what PostgreSQL wrote, as strictly as it would itself.
+    /// Reads PostgreSQL's format as strictly as PostgreSQL does.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(':');
         let (xmin, xmax) = (number(parts.next()?)?, number(parts.next()?)?);
@@ -108,13 +108,14 @@ impl Snapshot {
         })
     }
 
-    /// Whether the transaction was over.
+    /// Whether the transaction is over in this snapshot.
     fn has(&self, xid: u64) -> bool {
         xid < self.xmax && self.running.binary_search(&xid).is_err()
     }
 
-    /// The part of this that nothing can undo: what `before` has seen, which was cut off in the
-    /// same way, and the transactions up to `last`, which has left a row and is therefore on disk.
+    /// The part of this snapshot that nothing can undo: the transactions in `before`, which was cut
+    /// off in the same way, and those up to `last`. The transaction `last` has a row, so it is on
+    /// disk.
     pub(crate) fn certain(mut self, before: &Self, last: Option<u64>) -> Self {
         let end = last.map_or(before.xmax, |last| before.xmax.max(last.saturating_add(1)));
         if end < self.xmax {
@@ -132,22 +133,22 @@ impl fmt::Display for Snapshot {
     }
 }
 
-/// Numbers as PostgreSQL lists them, in snapshots and within the braces of an array.
+/// Numbers in PostgreSQL's format for snapshots and arrays, without braces.
 pub(crate) fn listed(xids: &[u64]) -> String {
     let digits: Vec<_> = xids.iter().map(u64::to_string).collect();
     digits.join(",")
 }
 
-/// Digits alone: `parse` would take a sign, too.
+/// Accepts only digits: `parse` would also accept a sign.
 fn number(digits: &str) -> Option<u64> {
     let all = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    // PostgreSQL's own range ends there, too.
+    // PostgreSQL's own range also ends there.
     let number: u64 = digits.parse().ok()?;
     (all && i64::try_from(number).is_ok()).then_some(number)
 }
 
 impl Place {
-    /// The one before all rows, from which the log is loaded.
+    /// The place before all rows, to load the log from the start.
     pub(crate) fn start() -> Self {
         Self {
             incarnation: String::new(),
@@ -181,14 +182,14 @@ impl Place {
         })
     }
 
-    /// Whether it has seen what has not happened when all of `now` has: the database was put back
-    /// to an earlier state, and gives the numbers of its transactions again.
+    /// Whether this place has seen transactions that are not in `now`. Then the database was put
+    /// back to an earlier state, and uses the numbers of transactions again.
     pub(crate) fn is_ahead_of(&self, now: &Snapshot) -> bool {
         let part = self.part.as_ref().map(|part| part.of.xmax);
         self.seen.xmax.max(part.unwrap_or(0)) > now.xmax
     }
 
-    /// Whether a pull has brought `row`, which no transaction of this cluster has restored.
+    /// Whether a pull has returned `row`, if it isn't a restored row.
     pub(crate) fn has_seen(&self, row: Row) -> bool {
         let part = self.part.as_ref();
         self.seen.has(row.xid) || part.is_some_and(|part| part.of.has(row.xid) && row <= part.last)
@@ -208,7 +209,7 @@ impl Place {
             };
         };
         let (after, last) = (after.max(*last), *last);
-        // Its own transaction may have more rows than one pull brings.
+        // The transaction of `last` may have more rows than one pull returns.
         let is_whole = |xid: u64| xid != last.xid && self.has_seen(Row { xid, seq: 0 });
         let mut late: Vec<u64> = [&self.seen.running[..], &of.running].concat();
         let is_before = |xid: u64| (Row { xid, seq: i64::MAX }) <= after;
@@ -223,7 +224,7 @@ impl Place {
     }
 }
 
-/// The mark before the last restored row in a cursor.
+/// The sign before the last restored row in a cursor.
 const RESTORED: &str = "+";
 
 impl Row {
@@ -350,12 +351,12 @@ mod tests {
             ("a/5:9:7", (8, END), &[7][..], (0, 0)),
             ("a/5:9:8", (8, END), &[8], (0, 0)),
             ("a/1:1:", (0, END), &[], (0, 0)),
-            // All up to row (20, 3) was seen, and nothing below 30 was still under way.
+            // All rows up to (20, 3) were seen, and no transaction below 30 was still running.
             ("a/5:9:7/30:31:/20/3", (20, 3), &[], (20, 3)),
-            // Transactions were under way before that row, and after it.
+            // Transactions were running before that row, and after it.
             ("a/5:9:7/12:31:12,25/20/3", (20, 3), &[12], (20, 3)),
             ("a/15:16:/12:31:12/20/3", (20, 3), &[], (20, 3)),
-            // The part ended among the rows of a transaction that was late itself.
+            // The part ended among the rows of a late transaction.
             ("a/5:9:5,6,7,8/5:31:5/6/3", (8, END), &[5, 6, 7, 8], (6, 3)),
             ("a/5:9:5,6,7,8/12:31:/7/3", (8, END), &[7, 8], (7, 3)),
         ] {
@@ -370,8 +371,8 @@ mod tests {
         }
     }
 
-    /// However transactions run and pulls end: each row is asked for until it was seen, and then no
-    /// more.
+    /// For all orders of transactions and pulls: a reader asks for each row until it has seen the
+    /// row, and then no more.
     #[test]
     fn what_is_asked_for_and_what_has_been_seen_are_each_others_opposite() {
         let snapshots = ["5:9:", "5:9:5", "5:9:6,8", "7:7:", "9:9:", "5:12:5,8,10"];
@@ -384,8 +385,7 @@ mod tests {
             for last in rows() {
                 let (seen, of) = (Snapshot::parse(seen), Snapshot::parse(of));
                 let (seen, of) = (seen.unwrap(), of.unwrap());
-                // A pull brings only what was over when it read, and what it has brought stays
-                // over.
+                // A pull returns only transactions that were over when it read, and they stay over.
                 let later =
                     seen.xmax <= of.xmax && (1..14).all(|xid| of.has(xid) || !seen.has(xid));
                 if !later || !of.has(last.xid) || seen.has(last.xid) {

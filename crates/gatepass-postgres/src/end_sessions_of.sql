@@ -1,8 +1,8 @@
--- `Account::end_all` of one subject, and its entry in the log, for triggers and for applications
--- that don't use this crate. `PostgresStore::end_in` does the same.
+-- `Account::end_all` of one subject, and its log entry, for triggers and for applications that
+-- don't use this crate. `PostgresStore::end_in` does the same.
 --
--- The function runs with the rights of its owner. So its search path is its own, and it takes
--- nothing from the caller but three texts.
+-- The function runs with the rights of its owner. So it sets its own search path, and takes only
+-- three texts from the caller.
 CREATE FUNCTION @end_sessions_of(
     issuer pg_catalog.text, subject pg_catalog.text, reason pg_catalog.text
 ) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
@@ -13,7 +13,8 @@ DECLARE
     its_id bytea;
     its record;
 BEGIN
-    -- A trigger that takes the subject from the wrong one of OLD and NEW must not go unnoticed.
+    -- A trigger that takes the subject from OLD instead of NEW, or from NEW instead of OLD, must
+    -- fail.
     IF issuer IS NULL OR subject IS NULL OR reason IS NULL THEN
         RAISE null_value_not_allowed USING
             MESSAGE = 'end_sessions_of was called with a null',
@@ -26,8 +27,8 @@ BEGIN
             MESSAGE = format('%L is not a reason to end all sessions of a user', reason),
             HINT = 'Take ended_by_application, ended_by_user, logout_all or user_deleted.';
     END IF;
-    -- A stricter level does not see a session that has begun after the transaction's first
-    -- statement, and would leave it alive.
+    -- A stricter level doesn't see a session that began after the transaction's first statement,
+    -- and would not end it.
     IF current_setting('transaction_isolation') <> ALL (
         ARRAY['read committed', 'read uncommitted']
     ) THEN
@@ -43,7 +44,7 @@ BEGIN
             MESSAGE = 'sessions cannot be ended in a transaction that only reads',
             HINT = 'Begin the transaction with READ WRITE, at the primary.';
     END IF;
-    -- A typing mistake in the issuer would name an account that has no sessions.
+    -- A typing mistake in the issuer would name an account without sessions.
     IF cardinality(issuers) > 0 AND issuer <> ALL (issuers) THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('%L is not an issuer that keeps its sessions here', issuer),
@@ -69,18 +70,18 @@ BEGIN
         ON CONFLICT (account) WHERE up_to IS NOT NULL DO UPDATE SET
             xid = pg_current_xact_id(), up_to = excluded.up_to,
             except_number = excluded.except_number, until = excluded.until;
-    -- As each entry of the log: on disk before any reader sees it.
+    -- Like each log entry, this one must be on disk before a reader sees it.
     IF current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'local', true);
     END IF;
-    -- Delivered when the transaction commits, and only then. The name of the schema ends with a
+    -- PostgreSQL delivers it only when the transaction commits. The name of the schema ends with a
     -- dot here.
     PERFORM pg_notify(rtrim('@', '.') || '_revocations', '');
     RETURN true;
 END
 $body$;
 
--- The same for the one issuer that there is.
+-- The same, if there is only one issuer.
 CREATE FUNCTION @end_sessions_of(
     subject pg_catalog.text, reason pg_catalog.text
 ) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
@@ -94,7 +95,7 @@ BEGIN
             MESSAGE = 'several issuers keep their sessions here',
             HINT = format('Name one of them first: %s.', array_to_string(issuers, ', '));
     END IF;
-    -- Where there is none yet, no session has begun, at whatever issuer.
+    -- If there is no issuer yet, no session has begun at any.
     RETURN @end_sessions_of(coalesce(issuers[1], ''), subject, reason);
 END
 $body$;

@@ -32,7 +32,7 @@ pub enum OpenError {
         /// The error that sqlx returned.
         source: Cause,
     },
-    /// The connection cannot be encrypted as it should be, or not at all.
+    /// The connection can't be encrypted, or not in the required way.
     #[error(
         "cannot agree with {server} on encryption: check its certificate and the `sslmode`, and that one \
          of sqlx's features for TLS is on"
@@ -63,7 +63,7 @@ pub enum OpenError {
         /// The server's error.
         source: Cause,
     },
-    /// A proxy does not know a setting with which the connection begins.
+    /// A proxy doesn't know a setting in the connection's first message.
     #[error(
         "the proxy at {server} refuses a setting of the connection: make the pool with \
          `PgConnectOptions::extra_float_digits(None)`, or list the setting in the proxy's \
@@ -86,7 +86,7 @@ pub enum OpenError {
         /// The server's error.
         source: Cause,
     },
-    /// Nothing can be written there.
+    /// The server, or the role there, only reads.
     #[error(
         "{server} only reads: give the address of the primary instead of a replica's, and a role whose \
          transactions may write (default_transaction_read_only)"
@@ -130,7 +130,8 @@ pub enum OpenError {
         /// The newest version that this release knows.
         known: u32,
     },
-    /// The schema is of an older release, or not there yet, and is to be read only.
+    /// The schema is of an older release or doesn't exist yet, and a reader doesn't create or
+    /// migrate it.
     #[error(
         "schema {schema} at {server} {}, and this release reads version {known}: first start a process \
          that opens a `PostgresStore` of this release in it, which creates and migrates it",
@@ -141,12 +142,12 @@ pub enum OpenError {
         server: String,
         /// The schema.
         schema: String,
-        /// The version that it has, if it is there.
+        /// The version of the schema, if it exists.
         found: Option<u32>,
         /// The version that this release reads.
         known: u32,
     },
-    /// The role may not read what has to be read.
+    /// The role lacks a right to read that the log needs.
     #[error(
         "the role {role:?} may not read the schema {schema} at {server}: run `GRANT USAGE ON SCHEMA \
          {schema} TO {role}; GRANT SELECT ON {schema}.meta, {schema}.revocations TO {role}; GRANT SELECT \
@@ -164,7 +165,7 @@ pub enum OpenError {
         /// The server's error.
         source: Cause,
     },
-    /// The role may not write, and sessions are to be kept.
+    /// The role lacks a right to write that the store needs.
     #[error(
         "the role {role:?} may not write in the schema {schema} at {server}: run `GRANT SELECT, INSERT, \
          UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}` there as its owner; or open a \
@@ -178,7 +179,7 @@ pub enum OpenError {
         /// The role.
         role: String,
     },
-    /// The connection to listen over leads to another database.
+    /// The connection of `listen_over` leads to another database.
     #[error(
         "{listener} is not the database at {server}, or is a replica of it: listen over a direct \
          connection to that database on the same primary"
@@ -186,10 +187,10 @@ pub enum OpenError {
     ListensElsewhere {
         /// The server, and the database.
         server: String,
-        /// The server and the database that the connection to listen over leads to.
+        /// The server and the database that `listen_over` leads to.
         listener: String,
     },
-    /// The role may not do what has to be done.
+    /// The role lacks a right that the store needs.
     #[error(
         "the role {role:?} may not create or use the schema {schema} at {server}: run `CREATE SCHEMA \
          {schema} AUTHORIZATION {role}` there as an administrator"
@@ -214,7 +215,7 @@ pub enum OpenError {
         /// The error that shows it.
         source: Cause,
     },
-    /// It was not done in time: another node migrates, or the server is overloaded.
+    /// Opening took too long. For example, another node migrates, or the server is overloaded.
     #[error(
         "opening {server} took longer than {after:?}: check that it is PostgreSQL, and what it waits for, and try again"
     )]
@@ -240,8 +241,7 @@ fn in_words(version: Option<u32>) -> String {
     })
 }
 
-/// An error of sqlx or of the server, without the details that the server adds about the rows
-/// concerned.
+/// An error of sqlx or of the server, without the server's details about rows.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Cause(String);
@@ -331,15 +331,13 @@ impl Place {
             _ => {}
         }
         match code(error).as_deref().unwrap_or_default() {
-            // The codes for a role that the server does not let in, and for a host that it does
-            // not.
+            // The codes for a role and for a host that the server doesn't let in.
             "28000" | "28P01" => OpenError::Credentials {
                 server,
                 role,
                 source,
             },
-            // PgBouncer's code, the only one that it has for faults at the beginning of a
-            // connection.
+            // PgBouncer's only code for faults at the beginning of a connection.
             "08P01" if source.0.contains("startup parameter") => {
                 OpenError::ProxySetting { server, source }
             }
@@ -352,7 +350,7 @@ impl Place {
                 role,
                 source,
             },
-            // A table or a column of that name is there already, or not there.
+            // A table or a column of that name already exists, or is missing.
             "42P07" | "42P01" | "42703" | "42710" => OpenError::ForeignSchema {
                 server,
                 schema,
@@ -395,21 +393,21 @@ impl From<Unreadable> for Failure {
 }
 
 impl Failure {
-    /// Whether another transaction was in the way, and this one is to be tried again.
+    /// Whether another transaction was in the way, so that this one must be tried again.
     pub(crate) fn is_conflict(&self) -> bool {
-        // Serialisation failures come of a default isolation above READ COMMITTED, deadlocks of
-        // transactions that are not ours.
+        // Serialisation failures come from a default isolation above READ COMMITTED. Deadlocks come
+        // from transactions of others.
         matches!(self.code().as_deref(), Some("40001" | "40P01"))
     }
 
-    /// Whether the connection came with a failed transaction of the application's in it, in which
-    /// nothing was executed.
+    /// Whether the connection came with a failed transaction of the application, so that nothing
+    /// was executed.
     pub(crate) fn is_of_a_failed_transaction(&self) -> bool {
         self.code().as_deref() == Some("25P02")
     }
 
-    /// Whether a prepared statement was not there, or another one was: a proxy, and nothing was
-    /// executed.
+    /// Whether a prepared statement was missing or another one was there. Then there is a proxy,
+    /// and nothing was executed.
     pub(crate) fn is_of_a_proxy(&self) -> bool {
         match self.code().as_deref() {
             Some("26000" | "42P05") => true,
@@ -448,7 +446,7 @@ impl From<Failure> for StoreError {
             return Self::new(StoreErrorKind::Busy);
         }
         match code(&error).as_deref() {
-            // Cancelled by the server's own time-out.
+            // The server's own time-out cancelled the statement.
             Some("57014") => Self::new(StoreErrorKind::TimedOut),
             Some("55P03" | "40001" | "40P01") => Self::new(StoreErrorKind::Busy),
             Some("XX001" | "XX002") => Self::corrupt(Cause::new(&error)),

@@ -113,7 +113,7 @@ async fn look(mut link: Link<'_>) -> Result<Examination, Failure> {
     Ok(Examination::new(findings, None))
 }
 
-/// The settings of the server, and of this role in this database.
+/// Checks the settings of the server, and of this role in this database.
 fn settings(about: &PgRow) -> Result<Vec<Finding>, Failure> {
     let is = |name, value: &str| -> Result<bool, Failure> {
         let found: String = cell(about, name)?;
@@ -174,7 +174,7 @@ fn settings(about: &PgRow) -> Result<Vec<Finding>, Failure> {
     Ok(findings)
 }
 
-/// The indexes that the schema should have and that are not there, or not usable.
+/// Finds indexes of the schema that are missing or not usable.
 async fn missing(link: &mut Link<'_>) -> Result<Vec<Finding>, Failure> {
     let asked = Statement::new(
         "SELECT relname::pg_catalog.text AS name

@@ -11,8 +11,8 @@ use crate::{
     sql::Statement,
 };
 
-/// Writes a heartbeat, and removes those that are older than `kept`. Then reads all: a statement
-/// doesn't see what it writes itself, so this one is another.
+/// Writes a heartbeat, and removes those that are older than `kept`. Then reads all in another
+/// statement, because a statement doesn't see its own writes.
 pub(crate) async fn beat(
     mut link: Link<'_>,
     heartbeat: &Heartbeat,

@@ -23,13 +23,13 @@ use tokio::{
 
 use crate::{error::Failure, protocol::Protocol, row::millis, sql::Statement};
 
-/// How often something is tried before the database is said to be busy.
+/// How often a call is tried before it fails as busy.
 const ATTEMPTS: usize = 8;
 
-/// The future result of work that is done over a connection.
+/// The future of work over a connection.
 pub(crate) type Answer<'c, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'c>>;
 
-/// The connections, and what is said over all of them alike.
+/// The connections, and the dialect for all of them.
 pub(crate) struct Links {
     pub(crate) pool: PgPool,
     pub(crate) dialect: Dialect,
@@ -39,7 +39,7 @@ pub(crate) struct Links {
 /// How this store speaks to its database.
 pub(crate) struct Dialect {
     pub(crate) schema: String,
-    /// None is the database's own.
+    /// `None` means the database's clock.
     pub(crate) clock: Option<Arc<dyn Clock>>,
     simple: AtomicBool,
     /// The statements that begin a transaction.
@@ -49,22 +49,21 @@ pub(crate) struct Dialect {
 /// One connection.
 pub(crate) struct Link<'c> {
     conn: &'c mut PgConnection,
-    /// Whether a transaction may be open at the server: true from before its first statement is
-    /// sent until after the answer to its last.
+    /// Whether a transaction may be open at the server. It is true from before the first statement
+    /// is sent until after the answer to the last one.
     in_transaction: &'c mut bool,
     dialect: &'c Dialect,
 }
 
-/// A transaction. One that is dropped stays open until [`Held`] has it rolled back.
+/// A transaction. If it is dropped, it stays open until [`Held`] rolls it back.
 ///
 /// sqlx 0.9.0 has a transaction of its own, which can't be used here:
 ///
-/// - If a call is given up while it waits for the answer to `BEGIN`, sqlx takes the connection back
-///   with the transaction open. The next statement of another call is then acknowledged and never
-///   committed.
-/// - For a transaction that is dropped, sqlx sends `ROLLBACK` and another request at once. If the
-///   process ends between the two answers, PgBouncer before 1.21 hands the second one to another
-///   client.
+/// - If a caller gives up while it waits for the answer to `BEGIN`, sqlx takes the connection back
+///   with the transaction open. The server then acknowledges the next statement of another call,
+///   but never commits it.
+/// - If a transaction is dropped, sqlx sends `ROLLBACK` and another request at once. If the process
+///   ends between the two answers, PgBouncer before 1.21 hands the second one to another client.
 pub(crate) struct Tx<'c>(Link<'c>);
 
 impl Links {
@@ -104,8 +103,8 @@ impl Links {
     }
 }
 
-/// A pooled connection on loan. When dropped, it returns to the pool with no open transaction and
-/// no pending answer. If that takes longer than `patience`, it is closed.
+/// A connection borrowed from the pool. When dropped, it returns to the pool without an open
+/// transaction or a pending answer. If that takes longer than `patience`, it is closed.
 ///
 /// sqlx alone waits for the last answer without a limit. After a network failure, the pool lacks
 /// the connection for a quarter of an hour.
@@ -120,7 +119,7 @@ struct Held {
 struct State {
     /// Whether a transaction may be open at the server.
     in_transaction: bool,
-    /// Whether all answers have come: false for a call that was given up.
+    /// Whether all answers have come. False if the caller gave up.
     answered: bool,
 }
 
@@ -155,8 +154,8 @@ async fn give_back(mut conn: PoolConnection<Postgres>, state: State) {
         conn.close_on_drop();
     }
     if !state.answered {
-        // sqlx first takes the answers that are still to come. One of them can be an error, and
-        // that was for the caller who is gone.
+        // sqlx first reads the pending answers. One of them may be an error for the caller that is
+        // gone.
         let _ = sqlx::raw_sql("").execute(&mut *conn).await;
     }
     if state.in_transaction && sqlx::raw_sql("ROLLBACK").execute(&mut *conn).await.is_err() {
@@ -178,8 +177,8 @@ impl Dialect {
             clock,
             simple: AtomicBool::new(protocol == Protocol::Simple),
             // These settings replace the defaults of the role and of the database. The limits are
-            // the server's part of the time-out: without them, a transaction that we have given up
-            // would go on waiting, and hold its locks.
+            // the server's part of the time-out. Without them, a transaction that its caller has
+            // given up would keep waiting and hold its locks.
             begin: format!(
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
                  SET LOCAL statement_timeout = {millis}; \
@@ -204,8 +203,8 @@ impl Dialect {
         }
     }
 
-    /// The same over a connection of the application's own: by simple queries, since a proxy may be
-    /// on its way, and prepared statements would stay on it.
+    /// The same dialect for a connection of the application. It uses simple queries, because there
+    /// may be a proxy, and prepared statements would stay on the connection.
     pub(crate) fn on_loan(&self) -> Self {
         Self {
             schema: self.schema.clone(),
@@ -215,7 +214,7 @@ impl Dialect {
         }
     }
 
-    /// The time as an argument: null where the database is to take its own.
+    /// The time as an argument, or null if the database takes its own.
     pub(crate) fn time(&self) -> Option<i64> {
         Some(self.clock.as_ref()?.now().unix_millis())
     }
@@ -234,7 +233,7 @@ impl<'c> Link<'c> {
         }
     }
 
-    /// The same connection, for something that takes one and gives it back.
+    /// The same connection, for a call that takes a link by value.
     pub(crate) fn again(&mut self) -> Link<'_> {
         Link::new(self.conn, self.in_transaction, self.dialect)
     }
@@ -254,7 +253,7 @@ impl<'c> Link<'c> {
         Ok(self.rows(statement).await?.into_iter().next())
     }
 
-    /// The one row that `statement` always has.
+    /// The single row that `statement` always returns.
     pub(crate) async fn one(&mut self, statement: Statement) -> Result<PgRow, Failure> {
         let row = self.row(statement).await?;
         row.ok_or(Failure::Sqlx(sqlx::Error::RowNotFound))
@@ -275,14 +274,14 @@ impl<'c> Link<'c> {
         Ok(Tx(self))
     }
 
-    /// Executes a text of several statements, as [`Statement`] has them but without arguments.
+    /// Executes a text of several statements in the format of [`Statement`], without arguments.
     pub(crate) async fn execute(&mut self, text: &'static str) -> Result<(), Failure> {
         let Dialect { schema, .. } = self.dialect;
         let text = Statement::new(text).render(schema, Protocol::Simple);
         self.raw(text).await
     }
 
-    /// Executes a text as it is.
+    /// Executes a text unchanged.
     pub(crate) async fn raw(&mut self, text: String) -> Result<(), Failure> {
         sqlx::raw_sql(AssertSqlSafe(text))
             .execute(&mut *self.conn)
@@ -300,8 +299,8 @@ impl Tx<'_> {
         self.end("COMMIT").await
     }
 
-    /// Undoes it now. A transaction that is merely dropped holds its locks until [`Held`] has
-    /// cleaned up the connection.
+    /// Rolls the transaction back now. If a transaction is only dropped, it holds its locks until
+    /// [`Held`] has cleaned up the connection.
     pub(crate) async fn rollback(self) -> Result<(), Failure> {
         self.end("ROLLBACK").await
     }
@@ -313,7 +312,7 @@ impl Tx<'_> {
     }
 }
 
-/// A time-out in milliseconds for the server: at least 1, since 0 turns the limit off.
+/// A time-out in milliseconds for the server: at least 1, because 0 turns the limit off.
 pub(crate) fn millis_of(timeout: Duration) -> u128 {
     timeout.as_millis().clamp(1, 3_600_000)
 }

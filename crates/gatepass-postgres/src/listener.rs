@@ -1,8 +1,8 @@
-//! Being told that there may be more in the log, where the server can tell.
+//! Notifications of new entries in the log.
 //!
-//! It is a hint and nothing else: followers poll as well. A connection that died without a word, a
-//! proxy that swallows notifications and a queue that was lost in a failover all cost time, and no
-//! entry.
+//! A notification is only a hint, because followers also poll. If a connection dies silently, a
+//! proxy swallows a notification, or a failover loses the queue, entries arrive later, but none is
+//! lost.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -19,35 +19,35 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How long it may be silent before it is asked whether it still lives.
+/// How long a connection may be silent before the listener tests it.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How long it has to connect, or to answer that.
+/// The time limit to connect, or to answer that test.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// A connection of its own that listens, and the task that keeps it. Ends when dropped.
+/// A connection that only listens, and its task. They end when this is dropped.
 pub(crate) struct Listener {
     heard: watch::Receiver<Heard>,
     task: JoinHandle<()>,
 }
 
-/// The knowledge of a listener.
+/// The state of a listener.
 #[derive(Clone, Copy, Default)]
 struct Heard {
-    /// How often there may have been something new.
+    /// How often there may have been new entries.
     times: u64,
-    /// Whether it listens, as far as it can tell.
+    /// Whether it listens, as far as it knows.
     listens: bool,
 }
 
 impl Listener {
-    /// Starts to listen on `channel`, over a connection that is not one of the pool's: it would be
+    /// Starts to listen on `channel`, over its own connection. A connection from the pool would be
     /// missing there.
     pub(crate) fn start(options: PgConnectOptions, channel: String) -> Self {
         let (tell, heard) = watch::channel(Heard::default());
         let task = tokio::spawn(async move {
             let mut pauses = Pauses::default();
             loop {
-                // The error is not reported: a pull finds out itself when the database is away.
+                // The error is not reported, because a pull reports a database that is away.
                 let _ = listen(&options, &channel, &tell, &mut pauses).await;
                 tell.send_modify(|heard| heard.listens = false);
                 sleep(pauses.next()).await;
@@ -56,21 +56,21 @@ impl Listener {
         Self { heard, task }
     }
 
-    /// How often it has heard something.
+    /// How often it has heard of something.
     pub(crate) fn times(&self) -> u64 {
         self.heard.borrow().times
     }
 
-    /// Whether it listens. A connection that died without a word is found out within [`SILENCE`]
-    /// and [`PATIENCE`].
+    /// Whether it listens. The listener notices within [`SILENCE`] and [`PATIENCE`] that a
+    /// connection has died silently.
     pub(crate) fn listens(&self) -> bool {
         self.heard.borrow().listens
     }
 
-    /// Resolves once it has heard something more often than `times`.
+    /// Resolves once it has heard of something more often than `times`.
     pub(crate) async fn heard_since(&self, times: u64) {
         let mut heard = self.heard.clone();
-        // The task that tells lives as long as this.
+        // The task lives as long as `self`.
         let _ = heard.wait_for(|heard| heard.times > times).await;
     }
 }
@@ -99,7 +99,7 @@ async fn listen(
     listener.listen(channel).await?;
     *pauses = Pauses::default();
     loop {
-        // The first time for what was committed before it listened.
+        // The first time covers entries that were committed before it listened.
         tell.send_modify(|heard| {
             heard.times += 1;
             heard.listens = true;
@@ -117,13 +117,13 @@ async fn listen(
     }
 }
 
-/// How long to wait before it is tried again: twice as long after each failure, and shorter by
-/// chance, so that all nodes that lost one server do not come back to it at once.
+/// How long to wait before the next try: twice as long after each failure, minus a random part. So
+/// the nodes that lost a server don't all come back at once.
 struct Pauses {
     longest: Duration,
 }
 
-/// The first, after a connection that did listen.
+/// The first pause, after a connection that did listen.
 const SHORTEST: Duration = Duration::from_millis(250);
 /// The longest pause. Meanwhile a reader that waits asks the database itself.
 const LONGEST: Duration = Duration::from_secs(30);

@@ -20,7 +20,8 @@ use crate::{
 /// The most entries that one pull returns: some hundred kilobytes.
 const BATCH: usize = 5000;
 
-/// Rows that a statement asks for of each kind: one more tells whether there is more.
+/// The most rows of each kind that a statement reads: one more than a pull returns, to see whether
+/// there are more.
 macro_rules! limit {
     () => {
         "5001"
@@ -43,14 +44,14 @@ macro_rules! now_seen {
     };
 }
 
-/// The end of the transactions that the statement can see.
+/// The first transaction number that the statement can't see.
 macro_rules! now_end {
     () => {
         concat!("pg_catalog.pg_snapshot_xmax(", now_seen!(), ")")
     };
 }
 
-/// The transactions before that end that still run.
+/// The transactions below that number that still run.
 macro_rules! now_running {
     () => {
         concat!(
@@ -61,9 +62,9 @@ macro_rules! now_running {
     };
 }
 
-/// The rows that [`Unseen`] names, as `$1` to `$5`, but for restored ones. Two kinds, each of them
-/// one range or some points of the index: a condition on the snapshot alone would look at all rows
-/// since the oldest transaction of the whole cluster that is still open.
+/// The rows that [`Unseen`] names as `$1` to `$5`, without restored ones. There are two kinds. Each
+/// reads one range or some points of the index. A condition on the snapshot alone would read all
+/// rows since the oldest open transaction of the whole cluster.
 macro_rules! after {
     ($columns:expr, $limit:expr) => {
         concat!(
@@ -99,7 +100,7 @@ macro_rules! late {
     };
 }
 
-/// Restored rows behind `$6` and `$7`, where `$8` says so: those of `$condition`.
+/// Restored rows after `$6` and `$7` that match `$condition`, if `$8` is true.
 macro_rules! restored {
     ($condition:expr) => {
         concat!(
@@ -116,10 +117,10 @@ macro_rules! restored {
     };
 }
 
-/// Which log this is. A database that is restored elsewhere takes the row along, and numbers its
-/// transactions anew; after a failover or a restore in place some transactions never happened, and
-/// their numbers are given again, on a timeline of their own. A replica cannot answer at all: asked
-/// where its log of writes ends, the server fails.
+/// The identity of this log. A database that is restored elsewhere has the same row in `meta`, but
+/// numbers its transactions anew. After a failover or a restore in place, some transactions never
+/// happened, and the server uses their numbers again, on a new timeline. On a replica, this
+/// statement fails, because it asks for the end of the write-ahead log.
 macro_rules! incarnation {
     () => {
         "(SELECT value FROM @meta WHERE key {=} 'incarnation'::pg_catalog.text)
@@ -130,9 +131,9 @@ macro_rules! incarnation {
     };
 }
 
-/// Has the server write the transaction to disk before any reader sees what it appends, also where
-/// `synchronous_commit` is off. A crash could otherwise undo an entry that a reader has seen.
-/// Another entry would then get its number, and that reader would take it for seen.
+/// Makes the server write the transaction to disk before any reader sees its entries, even if
+/// `synchronous_commit` is off. Otherwise a crash could undo an entry that a reader has seen.
+/// Another entry would then get its number, and that reader would skip it.
 macro_rules! durable {
     () => {
         "CASE WHEN pg_catalog.current_setting('synchronous_commit') {=} 'off'::pg_catalog.text
@@ -141,7 +142,7 @@ macro_rules! durable {
 }
 pub(crate) use durable;
 
-/// Adds `$1` to `$5`.
+/// Adds the arguments `$1` to `$5`.
 fn with_unseen(statement: Statement, place: &Place) -> Statement {
     let Unseen { after, late, but } = place.unseen();
     statement
@@ -158,7 +159,8 @@ pub(crate) async fn pull(mut link: Link<'_>, after: Option<Cursor>) -> Result<Pu
         Some(Some(place)) => place,
         Some(None) => return Ok(PullResult::Reset),
     };
-    // One statement has one snapshot, so that the rows are exactly those that it says were over.
+    // One statement has one snapshot, so the rows belong exactly to the transactions that were over
+    // in it.
     let asked = Statement::new(concat!(
         "SELECT log.incarnation, log.snapshot, log.last, entry.restored,
              entry.xid::pg_catalog.text AS xid, entry.seq, entry.account, entry.session, entry.token,
@@ -235,18 +237,18 @@ struct Page {
     incarnation: String,
     /// The transactions that were over.
     now: Snapshot,
-    /// The last transaction of which there is a row.
+    /// The last transaction that has a row.
     newest: Option<u64>,
-    /// Whether this is only a part.
+    /// Whether this is only a part of the answer.
     more: bool,
 }
 
 impl Page {
-    /// The place behind the page, which began at `place` and ended with the row `last`, which may
-    /// be a restored one.
+    /// The place after this page. The page began at `place` and ended with the row `last`, which
+    /// may be a restored one.
     ///
-    /// A page that is only a part must have brought something new. Otherwise a reader that pulls
-    /// until there is no more would pull for ever.
+    /// A page that is only a part must have new rows. Otherwise a reader that pulls until there are
+    /// no more would pull forever.
     fn after(self, place: Place, last: Option<(bool, Row)>) -> Result<Place, Unreadable> {
         let (incarnation, now) = (self.incarnation, self.now);
         let (seen, part, restored) = match last {
@@ -265,7 +267,7 @@ impl Page {
                 if last <= before {
                     return Err(Unreadable("xid"));
                 }
-                // All others came before it.
+                // All other rows came before the restored ones.
                 (now.certain(&place.seen, self.newest), None, Some(last))
             }
             _ => (now.certain(&place.seen, self.newest), None, None),
@@ -279,7 +281,7 @@ impl Page {
     }
 }
 
-/// Whether there are entries whose transaction this cluster has yet to begin, or to end.
+/// Whether there are entries whose transaction has not yet begun or ended in this cluster.
 pub(crate) async fn has_restored(mut link: Link<'_>) -> Result<bool, Failure> {
     let asked = Statement::new(concat!(
         "SELECT coalesce(
@@ -293,8 +295,8 @@ pub(crate) async fn has_restored(mut link: Link<'_>) -> Result<bool, Failure> {
     Ok(cell(&link.one(asked).await?, "restored")?)
 }
 
-/// Gives the number of this transaction to some of them, before it does anything else that gives it
-/// one.
+/// Gives the number of this transaction to some of these entries. It must be the first statement
+/// that gives the transaction a number.
 pub(crate) async fn restamp(mut link: Link<'_>) -> Result<(), Failure> {
     let restamp = Statement::new(concat!(
         "UPDATE @revocations SET xid = pg_catalog.pg_current_xact_id(), seq = DEFAULT WHERE ctid {=} ANY (ARRAY(
@@ -313,7 +315,7 @@ pub(crate) async fn restamp(mut link: Link<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether there is anything after `place`, or it is a place in another log.
+/// Whether there are entries after `place`, or `place` is in another log.
 pub(crate) async fn has_more(mut link: Link<'_>, place: Place) -> Result<bool, Failure> {
     let asked = Statement::new(concat!(
         "SELECT coalesce(",
@@ -392,16 +394,16 @@ pub(crate) async fn status(
 
 /// Whether there is room for the revocation of a token.
 pub(crate) enum Room {
-    /// It is revoked already.
+    /// The token is already revoked.
     Revoked,
-    /// Its session or its account has as many entries as it may have.
+    /// The token's session or account has the most entries that it may have.
     Full,
-    /// It can be.
+    /// The token can be revoked.
     Free,
 }
 
-/// Looks whether `token` can be revoked. If the caller holds the account's row, the answer stays
-/// true.
+/// Checks whether there is room to revoke `token`. If the caller holds the account's row, the
+/// answer stays true.
 pub(crate) async fn room(link: &mut Link<'_>, token: RevokeToken) -> Result<Room, Failure> {
     macro_rules! live {
         ($of:literal) => {
@@ -442,8 +444,8 @@ pub(crate) async fn room(link: &mut Link<'_>, token: RevokeToken) -> Result<Room
     })
 }
 
-/// Appends the end of an account's sessions, which `$rows` selects, in the place of the account's
-/// last one. Readers that are behind get the new one alone, which says all that the older one said.
+/// Appends the end of an account's sessions, which `$rows` selects. It replaces the account's last
+/// such entry. Readers that are behind get only the new entry, which includes the older one.
 macro_rules! append_cutoff {
     ($rows:literal) => {
         concat!(
@@ -459,7 +461,7 @@ macro_rules! append_cutoff {
 }
 pub(crate) use append_cutoff;
 
-/// Appends the grant of a session, in the place of the session's last one.
+/// Appends the grant of a session. It replaces the session's last grant.
 pub(crate) async fn append_grant(link: &mut Link<'_>, entry: Revocation) -> Result<(), Failure> {
     let RevocationTarget::Grant(session, grant) = entry.target else {
         return Ok(());
@@ -481,7 +483,7 @@ pub(crate) async fn append_grant(link: &mut Link<'_>, entry: Revocation) -> Resu
     Ok(())
 }
 
-/// Appends the revocation of `token`, unless another has.
+/// Appends the revocation of `token`, unless it is already there.
 pub(crate) async fn append(
     tx: &mut Tx<'_>,
     token: RevokeToken,
@@ -517,12 +519,13 @@ pub(crate) async fn revoke_foreign(
     let Some(single) = revoke.single() else {
         return append_foreign(&mut link, revoke).await.map(Some);
     };
-    // Looks without a lock first, as for a token of ours.
+    // Looks without a lock first, as for a token of gatepass.
     if let Room::Revoked = room(&mut link.again(), single).await? {
         return Ok(None);
     }
     let mut tx = link.begin().await?;
-    // Two revocations at once would each see room for one, and there is no row to lock.
+    // Without a lock, two revocations at once could each see room for one more. There is no row to
+    // lock.
     let lock = Statement::new("SELECT pg_catalog.pg_advisory_xact_lock($1) IS NULL AS locked");
     let [a, b, c, d, e, f, g, h, ..] = *revoke.account.as_bytes();
     let lock = lock.int(i64::from_be_bytes([a, b, c, d, e, f, g, h]));
@@ -536,8 +539,8 @@ pub(crate) async fn revoke_foreign(
     Ok(revocation)
 }
 
-/// Appends the revocation of all tokens that a subject of another issuer got up to now, in the
-/// place of its last one ([`RevokeForeign::entry`]).
+/// Appends the revocation of all tokens that a subject of another issuer got up to now
+/// ([`RevokeForeign::entry`]). It replaces the subject's last such entry.
 async fn append_foreign(link: &mut Link<'_>, revoke: RevokeForeign) -> Result<Revocation, Failure> {
     let append = Statement::new(concat!(
         "INSERT INTO @revocations (account, up_to, until) VALUES ($1, least(",
@@ -565,13 +568,13 @@ async fn append_foreign(link: &mut Link<'_>, revoke: RevokeForeign) -> Result<Re
     })
 }
 
-/// The channel of the notifications that there may be more in the log.
+/// The channel for notifications of new entries in the log.
 pub(crate) fn channel(schema: &str) -> String {
     format!("{schema}_revocations")
 }
 
-/// Removes at most `limit` entries that are past their retention at `horizon`, but for those that
-/// another transaction holds.
+/// Removes at most `limit` entries whose retention is over at `horizon`, except those that another
+/// transaction holds.
 pub(crate) async fn purge(
     mut link: Link<'_>,
     horizon: Timestamp,

@@ -1,9 +1,9 @@
-//! How statements are sent, and whether something stands between us and the server.
+//! Chooses the protocol, and detects a proxy between the store and the server.
 //!
-//! A proxy that pools transactions gives each transaction to any of its connections that is free. A
-//! statement that was prepared on one of them is not there on the next, and sqlx prepares in one
-//! message and executes in another even what it does not keep. A simple query holds together
-//! everywhere: it is one message and one transaction.
+//! A proxy that pools transactions runs each transaction on any free connection. A statement that
+//! was prepared on one connection doesn't exist on the next. sqlx prepares and executes every
+//! statement in two messages, even if it doesn't keep the statement. A simple query always works:
+//! it is one message and one transaction.
 
 use sqlx::{
     ConnectOptions, Connection, Row,
@@ -12,37 +12,38 @@ use sqlx::{
 
 use crate::error::Failure;
 
-/// How statements are sent.
+/// The protocol for statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// Prepared once for each connection, with their arguments apart.
+    /// Prepares each statement once for each connection, and sends its arguments separately.
     Extended,
-    /// As one text, arguments and all, which works through every proxy.
+    /// Sends statement and arguments as one text, which works through every proxy.
     Simple,
 }
 
-/// How many connections are made to find out who answers.
+/// How many connections to make to detect a proxy.
 ///
-/// A pool that has no process at hand starts one for us, which is as young as that of a server. The
-/// second connection then gets the one that was started for the first.
+/// A proxy without a free server process starts one, which is as young as a process for a direct
+/// connection. The second connection then gets the process that was started for the first.
 const CONNECTIONS: usize = 2;
 
-/// The answer to the question who answers.
+/// The server process that answers.
 struct Answer {
     /// The id of the server process.
     process: i32,
-    /// When the process began, in microseconds of the server's clock.
+    /// When the process started, in microseconds of the server's clock.
     began: Option<i64>,
     /// The time of the server's clock.
     now: i64,
 }
 
-/// Finds out whether a proxy is between us and the server. `options` lead to where `first` does.
+/// Detects whether a proxy is between the store and the server. `options` lead to the same address
+/// as `first`.
 ///
-/// A server starts a process for each connection, so that the process is younger than our wish to
-/// connect, and always the same one. A pool has processes that are older, or gives different ones.
-/// If the server's clock is set back meanwhile, a server is taken for a proxy, which costs time and
-/// nothing else.
+/// A server starts a process for each connection. So the process is younger than the request to
+/// connect, and stays the same. A proxy has older processes, or uses different ones. If the
+/// server's clock is set back meanwhile, the store takes the server for a proxy, which only costs
+/// time.
 pub(crate) async fn detect(
     first: &mut PgConnection,
     options: &PgConnectOptions,
@@ -112,7 +113,7 @@ mod tests {
         }
     }
 
-    /// Other clients decide which of the proxy's connections is free when ours asks.
+    /// Other clients decide which of the proxy's connections is free for ours.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_proxy_is_found_while_other_clients_keep_its_connections_busy() {
         let options = options("GATEPASS_TEST_PGBOUNCER");
@@ -133,7 +134,8 @@ mod tests {
         assert!(busy.try_join_next().is_none());
     }
 
-    /// Several proxies at one address have a pool each. PgBouncer has one for each database.
+    /// If several proxies share an address, each has its own pool. Here, PgBouncer has a pool for
+    /// each database.
     #[tokio::test]
     async fn proxies_that_share_an_address_are_found() {
         let options = options("GATEPASS_TEST_PGBOUNCER");

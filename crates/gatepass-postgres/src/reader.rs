@@ -1,4 +1,4 @@
-//! The half of the store that reads.
+//! The part of the store that reads.
 
 use std::{
     fmt,
@@ -27,11 +27,11 @@ use crate::{
 };
 
 /// The log of revocations in a PostgreSQL database, for a resource server: a service that verifies
-/// access tokens and must neither mint any nor touch sessions.
+/// access tokens, and must not issue tokens or change sessions.
 ///
-/// It needs a role that can read. It changes nothing, not even the schema: the process that opens a
-/// [`PostgresStore`](crate::PostgresStore) creates and migrates that. The owner of the schema
-/// (`gatepass` here) makes such a role by
+/// Its role needs only the right to read. It changes nothing, not even the schema: the process that
+/// opens a [`PostgresStore`](crate::PostgresStore) creates and migrates the schema. The owner of
+/// the schema (`gatepass` here) creates such a role:
 ///
 /// ```sql
 /// CREATE ROLE api LOGIN PASSWORD '…';
@@ -44,8 +44,8 @@ use crate::{
 ///
 /// The role sees the ids of sessions and accounts, and whether they have ended. It doesn't see
 /// subjects or identities. The id of an account is a hash of issuer and subject without a key, so
-/// the role can check whether a subject that it guesses is logged in. To listen for notifications
-/// takes no right. The reader asks the primary, and never a replica.
+/// the role can check whether a subject that it guesses is logged in. Listening for notifications
+/// needs no right. The reader asks the primary, and never a replica.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -59,7 +59,7 @@ use crate::{
 /// # Ok(()) }
 /// ```
 ///
-/// Cheap to clone.
+/// A log is cheap to clone.
 #[derive(Clone)]
 pub struct PostgresLog {
     inner: Arc<Inner>,
@@ -67,11 +67,11 @@ pub struct PostgresLog {
 
 struct Inner {
     connected: Connected,
-    /// The first call that waits for changes starts it. None where a proxy would swallow
+    /// The first call that waits for changes starts it. `None` if a proxy would swallow
     /// notifications.
     listener: OnceCell<Option<Listener>>,
-    /// The place behind the last pull, and how often the listener had heard something when it
-    /// began.
+    /// The place after the last pull, and how often the listener had heard of something when that
+    /// pull began.
     pulled: Mutex<Option<(Cursor, u64)>>,
 }
 
@@ -81,12 +81,11 @@ pub struct PostgresLogBuilder {
     connecting: Connecting,
 }
 
-/// How long `changed` waits before it asks the database itself, where no listener does.
+/// How long `changed` waits before it asks the database itself, if no listener works.
 const POLL: Duration = Duration::from_secs(1);
 
 impl PostgresLog {
-    /// Opens the log over the application's own pool, with the defaults of
-    /// [`builder`](Self::builder).
+    /// Opens the log over your own pool, with the defaults of [`builder`](Self::builder).
     ///
     /// # Errors
     ///
@@ -104,7 +103,7 @@ impl PostgresLog {
         Self::at(url).open().await
     }
 
-    /// Starts to describe how the log is to be opened over the application's own pool.
+    /// A builder for a log over your own pool.
     #[must_use]
     pub fn builder(pool: PgPool) -> PostgresLogBuilder {
         PostgresLogBuilder {
@@ -112,8 +111,8 @@ impl PostgresLog {
         }
     }
 
-    /// Starts to describe how the log is to be opened at `url`, over a pool of its own:
-    /// `postgres://user:password@host:5432/database`, with sqlx's own parameters behind a `?`.
+    /// A builder for a log at `url`, over a pool of its own. The URL looks like
+    /// `postgres://user:password@host:5432/database`, with sqlx's own parameters after a `?`.
     #[must_use]
     pub fn at(url: impl Into<String>) -> PostgresLogBuilder {
         PostgresLogBuilder {
@@ -122,7 +121,7 @@ impl PostgresLog {
     }
 
     /// The session with this id, and the store's time, for tools such as `gatepass sessions`. The
-    /// role must be able to read `sessions` and `accounts`, all columns of both.
+    /// role needs the right to read all columns of `sessions` and `accounts`.
     ///
     /// # Errors
     ///
@@ -135,7 +134,7 @@ impl PostgresLog {
 
     /// One part of the sessions that match `filter`, as
     /// [`SessionStore::scan`](gatepass::store::SessionStore::scan) returns it, for tools. The role
-    /// must be able to read what [`load`](Self::load) reads.
+    /// needs the same rights as for [`load`](Self::load).
     ///
     /// # Errors
     ///
@@ -187,13 +186,14 @@ impl PostgresLog {
         self.inner.listener.get_or_init(start).await.as_ref()
     }
 
-    /// How often the listener, if there is one by now, has heard something.
+    /// How often the listener, if there is one now, has heard of something.
     fn heard(&self) -> u64 {
         let listener = self.inner.listener.get();
         listener.and_then(Option::as_ref).map_or(0, Listener::times)
     }
 
-    /// How often it had when the pull began that ended at `place`, if that was the last one.
+    /// How often the listener had heard of something when the last pull began, if that pull ended
+    /// at `place`.
     fn heard_before(&self, place: &Cursor) -> Option<u64> {
         let pulled = self.inner.pulled.lock();
         let pulled = pulled.unwrap_or_else(PoisonError::into_inner);
@@ -205,8 +205,8 @@ impl PostgresLog {
 impl PostgresLogBuilder {
     connecting_setters!();
 
-    /// Opens the log: connects, and checks what it is connected to, that the schema is of this
-    /// release, and that it can be read.
+    /// Opens the log: connects, and checks the server, the version of the schema, and the right to
+    /// read it.
     ///
     /// # Errors
     ///
@@ -260,7 +260,7 @@ impl RevocationLog for PostgresLog {
         };
         let listener = self.listener().await;
         let heard = match self.heard_before(after) {
-            // The listener hears of all that was committed since the pull began.
+            // The listener hears of all commits since the pull began.
             Some(heard) => heard,
             None => {
                 let heard = self.heard();
@@ -281,7 +281,7 @@ impl RevocationLog for PostgresLog {
                 () = told => return,
                 () = sleep(POLL) => {}
             }
-            // A node that listens need not ask.
+            // A node that listens doesn't need to ask.
             if !listener.is_some_and(Listener::listens) && has_more().await {
                 return;
             }

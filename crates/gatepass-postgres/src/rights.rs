@@ -14,8 +14,8 @@ use crate::{
     sql::Statement,
 };
 
-/// `Session::change`, and its entry in the log. An end of all sessions that overlaps with it comes
-/// after it.
+/// `Session::change`, and its log entry. If the end of all sessions overlaps with it, that end
+/// counts as later.
 pub(crate) async fn change(
     link: Link<'_>,
     change: ChangeIdentity,
@@ -29,7 +29,7 @@ pub(crate) async fn change(
     Ok(changed)
 }
 
-/// The same in the transaction that is open. It holds the lock of the session until that ends.
+/// The same in the open transaction, which holds the session's lock until it ends.
 pub(crate) async fn change_within(
     link: &mut Link<'_>,
     change: ChangeIdentity,

@@ -19,7 +19,7 @@ macro_rules! covered {
 }
 pub(crate) use covered;
 
-/// How long past its `until` an entry is kept, in milliseconds, as SQL.
+/// How long an entry is kept after its `until`, in milliseconds, as SQL.
 macro_rules! margin {
     () => {
         "600000"
@@ -82,8 +82,8 @@ pub(crate) fn session(row: &PgRow) -> Result<Session, Failure> {
     })
 }
 
-/// The columns that [`account`] reads. The row, unless a standby answered, as its column `standby`
-/// tells. A standby may not know yet about an end that the primary has committed.
+/// Returns the row, or an error if its column `standby` says that a standby answered. A standby may
+/// not know yet of an end that the primary has committed.
 pub(crate) fn on_the_primary(row: PgRow) -> Result<PgRow, Failure> {
     match cell(&row, "standby")? {
         true => Err(Failure::Standby),
@@ -91,6 +91,7 @@ pub(crate) fn on_the_primary(row: PgRow) -> Result<PgRow, Failure> {
     }
 }
 
+/// The columns that [`account`] reads.
 macro_rules! account_columns {
     () => {
         "id, last, until, up_to, except_number, ended_at, ended_reason"

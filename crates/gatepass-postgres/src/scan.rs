@@ -9,8 +9,8 @@ use crate::{
     sql::Statement,
 };
 
-/// A part of the sessions `s` that fit to `$condition`, in an order. `$1` is the time, `$2` the
-/// most that there are.
+/// A part of the sessions `s` that match `$condition`, in an order. `$1` is the time, and `$2` is
+/// the most sessions.
 macro_rules! part {
     ($condition:literal, $order:literal) => {
         concat!(

@@ -12,10 +12,10 @@ use crate::{
     sql::Statement,
 };
 
-/// The purpose that the database is opened for.
+/// What the database is opened for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To keep sessions in it.
+    /// To store sessions.
     Write,
     /// To follow the log.
     Read,
@@ -24,26 +24,26 @@ pub(crate) enum Purpose {
 /// One step per schema version, in order. A step that was released never changes. `@` is the
 /// schema.
 ///
-/// `sessions` leaves room in its pages: a refresh changes no column that is in an index, so that
-/// its new row goes beside the old one and no index is written. For the same reason `purge_at` is
+/// `sessions` leaves room in its pages. A refresh changes no indexed column, so PostgreSQL puts the
+/// new row next to the old one and writes no index. For the same reason, `purge_at` is
 /// `Session::purge_at` or earlier, and the purge finds out in time.
 ///
-/// `revocations` carries the transaction that wrote a row: what a reader has seen is a set of
-/// transactions, never a number up to which it has read, since numbers are not given in the order
-/// of commits. The primary key is the index that pulls read. Text is compared byte by byte, even if
-/// the database's locale takes different bytes for equal.
+/// A row of `revocations` has the number of the transaction that wrote it. A reader remembers a set
+/// of transactions, and not a last number, because numbers don't follow the order of commits. Pulls
+/// read the index of the primary key. Text is compared byte by byte, even if the database's locale
+/// treats different bytes as equal.
 ///
-/// The second step removes all sessions and revocations. Refresh tokens are bound to issuer and
-/// audience since then, and access tokens carry the number of their session, so no token from
-/// before is good any more: the users log in again. It changes the tables instead of making others,
+/// The second step removes all sessions and revocations. Since then, refresh tokens are bound to
+/// issuer and audience, and access tokens carry the number of their session. No older token is
+/// valid any more, so users log in again. The step changes the tables instead of creating others,
 /// so that roles keep their rights.
 ///
-/// The third step adds the versions of rights. The fourth adds the functions for triggers, and
-/// revokes the right to execute them in the same transaction, so that no role has it by chance. The
-/// fifth adds the heartbeats of nodes. The sixth has the indexes by which administrators find
-/// sessions. It reads subjects from the text of identities, in which serde_json escapes quotes and
-/// backslashes: PostgreSQL's own functions refuse a JSON with U+0000 anywhere. The seventh adds the
-/// attempts to log in.
+/// The third step adds the versions of rights. The fourth adds the functions for triggers. It
+/// revokes the right to execute them in the same transaction, so that no role ever has it by
+/// default. The fifth adds the heartbeats of nodes. The sixth adds the indexes for administrators
+/// who look for sessions. It reads subjects from the text of identities, in which serde_json
+/// escapes quotes and backslashes, because PostgreSQL's own functions refuse a JSON that contains
+/// U+0000. The seventh adds the login attempts.
 const STEPS: [&str; 7] = [
     r#"
     CREATE TABLE @sessions (
@@ -171,7 +171,7 @@ pub(crate) fn known() -> u32 {
     u32::try_from(STEPS.len()).unwrap_or(u32::MAX)
 }
 
-/// The names of the indexes that the newest version has, as the steps make and drop them.
+/// The names of the indexes of the newest version, read from the steps that create and drop them.
 pub(crate) fn indexes() -> BTreeSet<String> {
     let mut indexes = BTreeSet::from(["meta_pkey".to_owned()]);
     for step in STEPS {
@@ -194,14 +194,13 @@ pub(crate) fn indexes() -> BTreeSet<String> {
     indexes
 }
 
-/// The oldest release that has all that is used here: `xid8` and the functions of snapshots.
+/// The oldest release with `xid8` and the functions for snapshots.
 const LEAST_SERVER: i32 = 13;
 
-/// Longest name of a schema, so that the channel that is named after it is no longer than a name
-/// may be.
+/// The longest name of a schema. The name of its channel is longer, and must still fit.
 const MAX_NAME: usize = 40;
 
-/// Whether `name` can be spliced into statements as it is.
+/// Whether `name` can be inserted into statements without quotes.
 pub(crate) fn is_name(name: &str) -> bool {
     let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     !name.is_empty()
@@ -212,7 +211,7 @@ pub(crate) fn is_name(name: &str) -> bool {
         && name != "public"
 }
 
-/// Checks that the server can be used at all.
+/// Checks that the store can use the server.
 pub(crate) async fn check_server(
     link: &mut Link<'_>,
     place: &Place,
@@ -234,7 +233,7 @@ pub(crate) async fn check_server(
         let standby: bool = cell(&row, "standby")?;
         let forgets: bool = cell(&row, "forgets")?;
         let writes = purpose == Purpose::Write;
-        // A reader of a replica cannot tell what the replica does not know yet.
+        // A replica may not know the newest revocations, and a reader can't notice that.
         let unfit = standby || (writes && only_reads);
         Ok((version, encoding, unfit, writes && forgets))
     });
@@ -266,8 +265,8 @@ pub(crate) async fn check_server(
     Ok(())
 }
 
-/// Brings the schema to the newest version. One that is there already needs no right to create
-/// anything.
+/// Migrates the schema to the newest version. If it is already there, the role needs no right to
+/// create anything.
 pub(crate) async fn migrate(link: Link<'_>, place: &Place) -> Result<(), OpenError> {
     migrate_by(link, place, &STEPS).await
 }
@@ -322,7 +321,7 @@ pub(crate) async fn introduce(
 ) -> Result<Vec<ServiceIdentity>, Failure> {
     let mut tx = link.begin().await?;
     let mut link = tx.link();
-    // If two nodes find none, one of them is the first.
+    // If two nodes find none, the lock makes one of them the first.
     lock(&mut link).await?;
     let asked = Statement::new(
         r#"SELECT value FROM @meta WHERE pg_catalog.starts_with(key, 'identity ')
@@ -348,8 +347,8 @@ pub(crate) async fn introduce(
     Ok(known)
 }
 
-/// Waits until no other node migrates, and has others wait until the transaction is over. One of
-/// several nodes migrates, and the others find it done. Any proxy keeps a transaction on one
+/// Waits until no other node migrates, and makes others wait until the transaction is over. So one
+/// of several nodes migrates, and the others find it done. Every proxy keeps a transaction on one
 /// connection.
 async fn lock(link: &mut Link<'_>) -> Result<(), Failure> {
     let lock = Statement::new(
@@ -360,8 +359,8 @@ async fn lock(link: &mut Link<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The database and the schema in it, as a transaction of the application's can be compared with
-/// them. The server is not named: a database may move to another one while nodes run.
+/// The database and the schema in it, to compare with those of the application's transaction. This
+/// doesn't name the server, because a database may move to another server while nodes run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Home {
     pub(crate) database: String,
@@ -369,7 +368,7 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// The home that `link` leads to.
+    /// Finds the home that `link` leads to.
     pub(crate) async fn find(link: &mut Link<'_>) -> Result<Self, Failure> {
         let asked = Statement::new(
             "SELECT pg_catalog.current_database()::pg_catalog.text AS database, value AS incarnation
@@ -383,9 +382,9 @@ impl Home {
     }
 }
 
-/// Gives a number of this cluster to entries that a dump or logical replication has brought from
-/// another one. Each batch is a transaction of its own, so that one that ends early has not worked
-/// in vain.
+/// Gives numbers of this cluster to entries that a dump or logical replication has brought from
+/// another one. Each batch is its own transaction, so that its work stays even if opening is
+/// interrupted.
 async fn restamp(mut link: Link<'_>) -> Result<(), Failure> {
     while log::has_restored(link.again()).await? {
         let mut tx = link.again().begin().await?;
@@ -396,7 +395,7 @@ async fn restamp(mut link: Link<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether the role may do all that is done with a table.
+/// Whether the role has all rights to a table that the store needs.
 macro_rules! may_write {
     ($table:literal) => {
         concat!(
@@ -417,7 +416,7 @@ macro_rules! may_write {
 }
 pub(crate) use may_write;
 
-/// Sees that the role may do all that is done with the tables.
+/// Checks that the role has all rights to the tables that the store needs.
 async fn check_writable(mut link: Link<'_>, place: &Place) -> Result<(), OpenError> {
     let asked = Statement::new(concat!(
         "SELECT pg_catalog.bool_and(",
@@ -436,8 +435,8 @@ async fn check_writable(mut link: Link<'_>, place: &Place) -> Result<(), OpenErr
     }
 }
 
-/// Sees that the schema is of this release, and that what a reader of the log needs can be read.
-/// Changes nothing.
+/// Checks that the schema is of this release, and that the role can read what a log needs. Changes
+/// nothing.
 pub(crate) async fn check_readable(mut link: Link<'_>, place: &Place) -> Result<(), OpenError> {
     let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
     let wrong = |failure: Failure| place.clone().reading(&failure);
@@ -474,10 +473,10 @@ pub(crate) async fn check_readable(mut link: Link<'_>, place: &Place) -> Result<
     Ok(())
 }
 
-/// The schema's version, if it is there.
+/// The schema's version, if the schema exists.
 pub(crate) async fn version(link: &mut Link<'_>) -> Result<Option<u32>, Failure> {
-    // Looked up as rows: `to_regclass` may still answer as before another node's migration, for
-    // which this one has just waited.
+    // Looks the table up as a row. After another node's migration, `to_regclass` may still give the
+    // old answer.
     let there = Statement::new(
         "SELECT EXISTS (
              SELECT FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace n ON n.oid {=} relnamespace
@@ -499,8 +498,7 @@ pub(crate) async fn version(link: &mut Link<'_>) -> Result<Option<u32>, Failure>
     Ok(Some(u32::try_from(version).unwrap_or(u32::MAX)))
 }
 
-/// Creates the schema, where an administrator has not done so, and the table that says how far it
-/// is.
+/// Creates the schema, unless an administrator has done so, and the table that holds its version.
 async fn create(link: &mut Link<'_>) -> Result<(), Failure> {
     let schema = &link.dialect().schema;
     let there = Statement::new(
@@ -519,8 +517,8 @@ async fn create(link: &mut Link<'_>) -> Result<(), Failure> {
     .await
 }
 
-/// Keeps the horizon of a purge for the processes to come, no later than the store's time. Returns
-/// what it has become.
+/// Stores the horizon of a purge for later processes, at most the store's time. Returns the stored
+/// horizon.
 pub(crate) async fn remember_horizon(
     mut link: Link<'_>,
     horizon: Timestamp,
@@ -562,7 +560,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    /// A database that a release with the first schema alone has made.
+    /// A database that was made by a release with only the first step.
     #[tokio::test]
     async fn a_schema_of_the_first_version_begins_anew_and_roles_keep_their_rights() {
         let url = env::var("GATEPASS_TEST_POSTGRES").expect("see `cargo xtask servers`");

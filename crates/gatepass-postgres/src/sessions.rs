@@ -1,9 +1,9 @@
 //! The sessions.
 //!
-//! A refresh and the end of one session are one statement each, which says in SQL what
-//! `Session::advance` and `Session::end` say: the row is locked, looked at as it is by then, and
-//! changed, and a statement is a transaction. All else is rarer, reads the rows under a lock, and
-//! lets the core change them.
+//! A refresh is one statement, and so is the end of one session. They repeat `Session::advance` and
+//! `Session::end` in SQL. A statement is a transaction: it locks the row, checks its current state,
+//! and changes it. All other changes are rarer. They read the rows under a lock, and let the core
+//! change them.
 
 use std::num::NonZeroU32;
 
@@ -24,9 +24,9 @@ use crate::{
     sql::Statement,
 };
 
-/// The store's time as a session has it (`Session::time`): a clock that is a little behind does not
-/// make it run backwards. `$1` is the id everywhere, `$2` the time. An advance names the place
-/// where it has computed the time once.
+/// The store's time for a session (`Session::time`), which never runs backwards if the clock is a
+/// little behind. `$1` is the id everywhere, and `$2` is the time. A refresh passes the column in
+/// which it has computed the time once.
 macro_rules! at {
     () => {
         at!(now!("2"))
@@ -44,7 +44,7 @@ macro_rules! at {
     };
 }
 
-/// The time of an advance, which the statement has computed once.
+/// The time of a refresh, which the statement has computed once.
 macro_rules! advanced_at {
     () => {
         at!("t.now")
@@ -57,12 +57,12 @@ pub(crate) async fn begin(mut conn: Link<'_>, new: NewSession) -> Result<BeginOu
     let mut link = tx.link();
     let session_id = new.id;
     let (id, max) = (new.account(), new.max_sessions);
-    // Locks the account: two logins at once would not see each other's session.
+    // Locks the account. Otherwise two logins at once would not see each other's session.
     let (mut account, now) = accounts::begin(&mut link, id, length(new.absolute_ttl)).await?;
     let bounds = Bounds::of(&account);
     let session = Session::begin(new, account.last, now);
     let too_many = match insert(&mut link, &session, id, bounds, max).await {
-        // The number of a session is new, since the account is locked. So it is the id.
+        // The session's number is new, because the account is locked. So it is the id that exists.
         Err(Failure::Sqlx(sqlx::Error::Database(error))) if error.is_unique_violation() => {
             tx.rollback().await?;
             let (found, _) = find(conn, session_id).await?;
@@ -75,7 +75,7 @@ pub(crate) async fn begin(mut conn: Link<'_>, new: NewSession) -> Result<BeginOu
     let ended =
         too_many.and_then(|number| account.end_up_to(number, EndReason::TooManySessions, now));
     if let Some(revocation) = ended {
-        // The lock of a login doesn't stop single sessions from ending. This one does.
+        // The lock of a login lets single sessions end meanwhile. This lock doesn't.
         accounts::lock(&mut link, id).await?;
         accounts::end(&mut link, &account, revocation).await?;
     }
@@ -83,7 +83,7 @@ pub(crate) async fn begin(mut conn: Link<'_>, new: NewSession) -> Result<BeginOu
     Ok(BeginOutcome::new(session, ended))
 }
 
-/// A cutoff as statements have it.
+/// A cutoff, as arguments of statements.
 #[derive(Clone, Copy)]
 struct Bounds {
     up_to: i64,
@@ -102,7 +102,7 @@ impl Bounds {
     }
 }
 
-/// `Session::is_usable` of a session that has not ended by itself.
+/// `Session::is_usable`, for a session that has not ended by itself.
 macro_rules! usable {
     () => {
         concat!(
@@ -115,7 +115,7 @@ macro_rules! usable {
 /// Whether a session has not ended by itself, for a statement that looks it up by its id.
 ///
 /// `ended_at IS NULL` is the condition of a partial index. While the table is small, the planner
-/// takes that index and reads all live sessions for one, and a connection keeps the plan when the
+/// uses that index and reads all live sessions to find one. A connection keeps this plan when the
 /// table has grown. The planner can't match this expression to that index, so it uses the primary
 /// key.
 macro_rules! lives {
@@ -124,8 +124,8 @@ macro_rules! lives {
     };
 }
 
-/// The idle lifetime of the identity, which is the first member of its JSON, or else the one that
-/// is given.
+/// The identity's own idle lifetime, if that is the first member of its JSON. Otherwise the
+/// argument.
 macro_rules! idle_ttl {
     () => {
         r#"coalesce(pg_catalog.substring(s.identity_json,
@@ -133,7 +133,7 @@ macro_rules! idle_ttl {
     };
 }
 
-/// Not lowered where the clock has gone back.
+/// If the clock has gone back, this doesn't lower the idle end.
 macro_rules! idle_expires_at {
     () => {
         concat!(
@@ -148,7 +148,7 @@ macro_rules! idle_expires_at {
     };
 }
 
-/// Never lowered: tokens that were issued with a longer lifetime are still about.
+/// Never lowers the end, because older tokens with a longer lifetime may still be in use.
 macro_rules! access_until {
     () => {
         concat!(
@@ -170,10 +170,11 @@ macro_rules! seen_from {
 }
 
 /// `Session::advance`, in one statement. If two refreshes wait for the same row, the second one
-/// finds the generation that the first one has made of it.
+/// finds the generation that the first one wrote.
 ///
-/// The account is read and not locked. So an advance that overlaps with the end of all sessions may
-/// still change the row: as if it had come before, and the cutoff covers what it issues.
+/// The statement reads the account without a lock. So a refresh that overlaps with the end of all
+/// sessions may still change the row. That is the same as a refresh before the end: the cutoff
+/// covers the tokens that it issues.
 ///
 /// `OFFSET 0` makes the server compute the time once. Without it, the planner copies the expression
 /// to each use, which costs more than to update the row.
@@ -259,8 +260,8 @@ pub(crate) async fn renew(link: Link<'_>, renew: Renew) -> Result<Option<Session
     changed(link, renew.id, change).await
 }
 
-/// Locks the session, has the core change it, and writes what a recovery or a renewal can have
-/// changed.
+/// Locks the session, lets the core change it, and writes the columns that a recovery or a renewal
+/// can change.
 async fn changed(
     link: Link<'_>,
     id: SessionId,
@@ -293,7 +294,7 @@ async fn changed(
     Ok(Some(session))
 }
 
-/// The session, locked: no other transaction changes it until this one ends.
+/// Locks the session and reads it. No other transaction changes it until this one ends.
 pub(crate) async fn lock(link: &mut Link<'_>, id: SessionId) -> Result<Option<Session>, Failure> {
     let locked = Statement::new(concat!(
         "SELECT ",
@@ -305,8 +306,8 @@ pub(crate) async fn lock(link: &mut Link<'_>, id: SessionId) -> Result<Option<Se
     row.map(|row| session(&row)).transpose()
 }
 
-/// `Session::end` and its entry in the log, in one statement. It waits for the end of all sessions
-/// of the account, and sees then whether there is one left to end.
+/// `Session::end` and its log entry, in one statement. If all sessions of the account are ending,
+/// it waits for that, and then sees whether this one is left to end.
 macro_rules! end {
     ($condition:literal) => {
         concat!(
@@ -380,15 +381,15 @@ async fn end_one(
     }))
 }
 
-/// `Account::end_all` and its entry in the log: one row each, however many sessions there are.
+/// `Account::end_all` and its log entry: one row each, however many sessions there are.
 async fn end_all(
     mut link: Link<'_>,
     id: AccountId,
     kept: Option<SessionId>,
     reason: EndReason,
 ) -> Result<Option<Revocation>, Failure> {
-    // Looks without a lock first: a client that ends its sessions all the time does not hold up its
-    // logins.
+    // Looks without a lock first, so that a client that ends its sessions again and again doesn't
+    // delay its logins.
     let Some((mut account, now)) = accounts::find(&mut link, id).await? else {
         return Ok(None);
     };
@@ -405,7 +406,8 @@ async fn end_all(
     Ok(ended)
 }
 
-/// Ends what `target` names in the transaction that is open. It holds the locks until that ends.
+/// Ends the sessions that `target` names, in the open transaction. The transaction holds the locks
+/// until it ends.
 pub(crate) async fn end_within(
     mut link: Link<'_>,
     target: EndSessions,
@@ -416,7 +418,7 @@ pub(crate) async fn end_within(
         EndSessions::AllOfBut(account, kept) => {
             end_all_within(&mut link, account, Some(kept), reason).await
         }
-        // One statement, in a transaction of its own or in this one.
+        // One statement, in its own transaction or in this one.
         EndSessions::Session(_) | EndSessions::SessionOf(..) => end(link, target, reason).await,
     }
 }
@@ -438,7 +440,7 @@ async fn end_all_within(
     Ok(ended)
 }
 
-/// The number of a session of this account that has not been ended by itself.
+/// The number of the session `id`, if it belongs to this account and has not ended.
 async fn live_number(
     link: &mut Link<'_>,
     account: AccountId,
@@ -456,14 +458,14 @@ pub(crate) async fn revoke_token(
     mut link: Link<'_>,
     token: RevokeToken,
 ) -> Result<Option<Revocation>, Failure> {
-    // Looks without a lock first: a client that revokes one token all the time holds up no other
-    // call.
+    // Looks without a lock first, so that a client that revokes one token again and again delays no
+    // other call.
     if is_over(link.again(), token).await? {
         return Ok(None);
     }
     let mut tx = link.begin().await?;
-    // Two revocations at once would each see room for one. And no session of the account ends
-    // meanwhile.
+    // Without this lock, two revocations at once could each see room for one more. It also keeps
+    // sessions of the account from ending meanwhile.
     accounts::lock(&mut tx.link(), token.account).await?;
     let (session, _) = find(tx.link(), token.session).await?;
     if session
@@ -513,7 +515,7 @@ pub(crate) async fn usable(
             )
         };
     }
-    // Each part follows the index.
+    // Each part uses the index.
     let asked = Statement::new(concat!(
         "SELECT pg_catalog.pg_is_in_recovery() AS standby, listed.id IS NOT NULL AS found, listed.*
          FROM (SELECT) AS always LEFT JOIN (",
@@ -559,15 +561,15 @@ pub(crate) async fn find(
 
 /// The result of one step of a purge.
 pub(crate) struct Purged {
-    /// Rows that were due by their `purge_at`, whether they went or not.
+    /// Rows whose `purge_at` was due, whether they were removed or not.
     pub(crate) looked_at: usize,
-    /// Rows that went.
+    /// Rows that were removed.
     pub(crate) removed: usize,
 }
 
 /// Removes at most `limit` sessions that nothing needs any more at `horizon`. Corrects `purge_at`
-/// of sessions that were refreshed since it was written. It leaves what another transaction holds
-/// for the next time.
+/// of sessions that were refreshed since it was written. It leaves rows that another transaction
+/// holds for the next time.
 ///
 /// This repeats `Session::purge_at` in SQL, because a purge must also remove a row that can't be
 /// read.
@@ -601,8 +603,8 @@ pub(crate) async fn purge(
     })
 }
 
-/// Writes a session that begins, and returns the number of the newest one that must go so that
-/// there are `max`. The account is locked, so that this sees all others that have begun.
+/// Writes a session that begins. Returns the number of the newest session that must end, so that
+/// `max` are left. The account is locked, so this sees all sessions that have begun.
 async fn insert(
     link: &mut Link<'_>,
     session: &Session,
@@ -610,8 +612,8 @@ async fn insert(
     bounds: Bounds,
     max: Option<NonZeroU32>,
 ) -> Result<Option<SessionNumber>, Failure> {
-    // A new session has no rotation, recovery or end. One that is written by a statement is not yet
-    // there for the rest of it.
+    // A new session has no rotation, recovery or end. The rest of a statement doesn't see a row
+    // that the statement itself writes.
     let insert = Statement::new(concat!(
         "WITH begun AS (
              INSERT INTO @sessions (
@@ -664,7 +666,7 @@ async fn insert(
     Ok(number.map(SessionNumber::new))
 }
 
-/// A lifetime in milliseconds, small enough to be added to any instant.
+/// A lifetime in milliseconds, small enough to add to any instant.
 pub(crate) fn length(ttl: std::time::Duration) -> i64 {
     let longest = Timestamp::MAX.unix_millis();
     i64::try_from(ttl.as_millis()).map_or(longest, |ttl| ttl.min(longest))

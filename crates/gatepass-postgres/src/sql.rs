@@ -1,4 +1,4 @@
-//! Statements and their arguments, in either of the two ways in which they can be sent.
+//! Statements and their arguments, for both protocols.
 
 use sqlx::{
     AssertSqlSafe, Postgres,
@@ -8,12 +8,12 @@ use sqlx::{
 
 use crate::{error::Failure, protocol::Protocol};
 
-/// A statement. In its text `@` stands for our schema, and `$1` for the first argument. `{=}` is
-/// the operator `=` of PostgreSQL itself.
+/// A statement. In its text, `@` means the store's schema, `$1` means the first argument, and `{=}`
+/// means PostgreSQL's own operator `=`.
 ///
-/// The pool is the application's, and so is its `search_path`. Another role may be able to create
-/// functions, operators and types in a schema of that path, and PostgreSQL prefers one that fits
-/// its arguments better (CVE-2018-1058). So every statement names the schema of all that it uses:
+/// The pool and its `search_path` belong to the application. Another role may create functions,
+/// operators and types in a schema of that path, and PostgreSQL prefers one that fits the arguments
+/// better (CVE-2018-1058). So every statement names the schema of everything that it uses:
 /// `pg_catalog.count(*)`, `a {=} b`, `$1::pg_catalog.text`. Names from the grammar need none:
 /// `coalesce`, `greatest`, `extract`, `bigint`, `boolean`. `IN`, `BETWEEN`, `LIKE`, `CASE a WHEN`
 /// and `IS DISTINCT FROM` look for an operator in the path, so statements don't use them.
@@ -82,7 +82,7 @@ impl Statement {
         Ok(rows)
     }
 
-    /// The text as it is sent.
+    /// The text to send.
     pub(crate) fn render(&self, schema: &str, protocol: Protocol) -> String {
         let mut sent = String::with_capacity(self.text.len() + 64);
         let mut rest = self.text;
@@ -90,7 +90,7 @@ impl Statement {
             let (before, found) = rest.split_at(at);
             sent.push_str(before);
             if let Some(after) = found.strip_prefix('@') {
-                // Checked when the store was built: an identifier that needs no quotes.
+                // The builder has checked that this is an identifier that needs no quotes.
                 sent.push_str(schema);
                 sent.push('.');
                 rest = after;
@@ -140,8 +140,8 @@ impl Argument {
         }
     }
 
-    /// The argument as a part of the text. Any content is written as digits: there is nothing to
-    /// quote, and no setting of the server changes how it is read.
+    /// The argument as a part of the text. It writes any content as digits, so that there is
+    /// nothing to quote, and no setting of the server changes its meaning.
     fn literal(&self) -> String {
         match self {
             Self::Int(Some(value)) => format!("({value})::bigint"),

@@ -29,13 +29,13 @@ use crate::{
     teller::Teller,
 };
 
-/// Sessions and their revocations in a PostgreSQL database.
+/// A store for sessions and revocations in a PostgreSQL database.
 ///
 /// A store is cheap to clone. The [crate's documentation](crate) says what it does with the
 /// database.
 #[derive(Clone)]
 pub struct PostgresStore {
-    /// The half that reads, over the same connections.
+    /// The part that reads, over the same connections.
     log: PostgresLog,
     teller: Arc<Teller>,
     on_loan: Arc<Dialect>,
@@ -48,16 +48,15 @@ pub struct PostgresStoreBuilder {
     clock: Option<Arc<dyn Clock>>,
 }
 
-/// Rows that a purge takes at a time, so that it holds none of them for long.
+/// The most rows that one batch of a purge removes, so that it holds none of them for long.
 const PURGED_AT_ONCE: usize = 500;
 /// A purge looks at no more than this many times the rows that it may remove.
 const ROUNDS: usize = 4;
-/// How many accounts whose sessions have ended together a purge looks at, at most.
+/// The most accounts that a purge looks at because their sessions have ended together.
 const ACCOUNTS: usize = 100;
 
 impl PostgresStore {
-    /// Opens the store over the application's own pool, with the defaults of
-    /// [`builder`](Self::builder).
+    /// Opens the store over your own pool, with the defaults of [`builder`](Self::builder).
     ///
     /// # Errors
     ///
@@ -75,14 +74,14 @@ impl PostgresStore {
         Self::at(url).open().await
     }
 
-    /// Starts to describe how the store is to be opened over the application's own pool.
+    /// A builder for a store over your own pool.
     #[must_use]
     pub fn builder(pool: PgPool) -> PostgresStoreBuilder {
         PostgresStoreBuilder::new(Connecting::over(pool))
     }
 
-    /// Starts to describe how the store is to be opened at `url`, over a pool of its own:
-    /// `postgres://user:password@host:5432/database`, with sqlx's own parameters behind a `?`.
+    /// A builder for a store at `url`, over a pool of its own. The URL looks like
+    /// `postgres://user:password@host:5432/database`, with sqlx's own parameters after a `?`.
     #[must_use]
     pub fn at(url: impl Into<String>) -> PostgresStoreBuilder {
         PostgresStoreBuilder::new(Connecting::at(url.into()))
@@ -92,7 +91,7 @@ impl PostgresStore {
         self.log.home()
     }
 
-    /// How to speak over a connection of the application's own.
+    /// The dialect for a connection of the application.
     pub(crate) fn on_loan(&self) -> &Dialect {
         &self.on_loan
     }
@@ -125,8 +124,7 @@ impl PostgresStoreBuilder {
         examination::examine(self.connecting, self.clock).await
     }
 
-    /// Opens the store: connects, checks what it is connected to, and creates or migrates the
-    /// schema.
+    /// Opens the store: connects, checks the server, and creates or migrates the schema.
     ///
     /// # Errors
     ///
@@ -307,7 +305,7 @@ impl SessionStore for PostgresStore {
             .call(|link| Box::pin(schema::remember_horizon(link, horizon)))
             .await?;
         let (mut removed, mut looked_at) = (0, 0_usize);
-        // Each batch is a transaction of its own.
+        // Each batch is its own transaction.
         while removed < limit && looked_at < limit.saturating_mul(ROUNDS) {
             let asked = (limit - removed).min(PURGED_AT_ONCE);
             let batch = i64::try_from(asked).unwrap_or(i64::MAX);
@@ -368,7 +366,7 @@ impl SessionStore for PostgresStore {
                 break;
             }
         }
-        // Otherwise all loops ended because there was less left than they asked for.
+        // Otherwise all loops ended because fewer rows were left than they asked for.
         let most = limit.saturating_mul(ROUNDS);
         let more = removed >= limit || looked_at >= most || accounts >= most || ended >= ACCOUNTS;
         Ok(Purged::new(removed, more))

@@ -1,12 +1,12 @@
-//! Telling other nodes that there is more in the log.
+//! Notifies other nodes of new entries in the log.
 //!
-//! PostgreSQL lets only one transaction at a time commit that notifies, in the whole cluster. A
-//! revocation that notified would hold that turn while it waits for the disk. So a revocation
-//! commits first, and then a task of this node notifies in a transaction of its own, which waits
-//! for no disk. Revocations that come meanwhile share the next notification.
+//! In the whole cluster, PostgreSQL commits only one transaction at a time that notifies. If a
+//! revocation itself notified, the others would wait while it waits for the disk. So a revocation
+//! commits first. Then a task of this node notifies in its own transaction, which doesn't wait for
+//! the disk. Revocations that come meanwhile share the next notification.
 //!
-//! A notification is a hint and nothing else. It delays no revocation and fails none. When a node
-//! dies before it has told, the others find the entry with their next poll.
+//! A notification is only a hint. It delays no revocation and makes none fail. If a node dies
+//! before it notifies, the others find the entry by their next poll.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,8 +20,7 @@ use crate::{
     sql::Statement,
 };
 
-/// The least time between two notifications of a node: a fraction of the time in which followers
-/// poll.
+/// The least time between two notifications of a node: a fraction of the time between two polls.
 const PAUSE: Duration = Duration::from_millis(30);
 
 /// The task that notifies. It ends when this is dropped.
@@ -45,7 +44,7 @@ impl Teller {
         Self { asked, task }
     }
 
-    /// Has other nodes told that something was committed, and does not wait for it.
+    /// Makes the task notify other nodes of a commit. Doesn't wait for it.
     pub(crate) fn tell(&self) {
         self.asked.notify_one();
     }
@@ -58,7 +57,7 @@ impl Drop for Teller {
 }
 
 async fn notify(links: &Links) {
-    // When it fails, pulls fail too, and they report it.
+    // If this fails, pulls also fail, and they report it.
     let _ = links.call(|link| Box::pin(send(link))).await;
 }
 
@@ -72,8 +71,8 @@ async fn send(mut link: Link<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Notifies when the transaction commits. For one of the application's own, of whose commit this
-/// node does not learn.
+/// Notifies when the transaction commits. This is for the application's own transaction, because
+/// this node doesn't learn of its commit.
 pub(crate) async fn notify_at_commit(mut link: Link<'_>) -> Result<(), Failure> {
     let notify = Statement::new("SELECT pg_catalog.pg_notify($1, '')::pg_catalog.text");
     let notify = notify.text(log::channel(&link.dialect().schema));

@@ -1,8 +1,9 @@
 //! Ends sessions and changes their rights in the application's own transaction.
 //!
-//! The application begins it, over a connection of its own, and commits it or not. So nothing here
-//! may end it or change its settings. `check` finds out whether the transaction is fit, before
-//! anything is written. Its statements succeed in every transaction: one that failed would end it.
+//! The application begins the transaction over its own connection, and commits it or not. So the
+//! code here must not end it or change its settings. Before it writes anything, `check` finds out
+//! whether the transaction can be used. The statements of `check` succeed in every transaction,
+//! because a statement that fails would abort it.
 
 use gatepass::{
     Session, StoreError,
@@ -29,8 +30,8 @@ use crate::{
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransactionError {
-    /// The transaction does not see all sessions: one that began after its first statement would
-    /// stay alive. The application must begin it in another way.
+    /// The transaction doesn't see all sessions: one that began after its first statement would
+    /// stay alive. Begin it in another way.
     #[error(
         "the transaction is {found}: begin it with `BEGIN ISOLATION LEVEL READ COMMITTED`, which sees \
          the sessions that have begun since"
@@ -39,14 +40,13 @@ pub enum TransactionError {
         /// The isolation level of the transaction.
         found: String,
     },
-    /// The transaction cannot write. The application must begin it in another way, or at the
-    /// primary.
+    /// The transaction can't write. Begin it in another way, or at the primary.
     #[error(
         "the transaction only reads: begin it with `READ WRITE`, over a connection to the primary"
     )]
     ReadOnly,
-    /// The transaction is not in the store's database, or the store's schema is no longer there.
-    /// The application must begin it over a connection to that database.
+    /// The transaction isn't in the store's database, or the store's schema no longer exists. Begin
+    /// it over a connection to that database.
     #[error(
         "the transaction is in the database {found:?}, and the sessions are in the schema {schema} of the \
          database {expected:?}: begin it over a connection to that one"
@@ -59,19 +59,19 @@ pub enum TransactionError {
         /// The schema of the store in it.
         schema: String,
     },
-    /// The role may not write the store's tables. An administrator must grant it the right.
+    /// The role has no right to write to the store's tables. An administrator must grant it.
     #[error(
         "the role {role:?} of the transaction may not write in the schema {schema}: run `GRANT USAGE ON \
          SCHEMA {schema} TO {role}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} \
          TO {role}` as its owner, or have the role execute {schema}.end_sessions_of instead"
     )]
     MayNotWrite {
-        /// The role that the transaction has now.
+        /// The current role of the transaction.
         role: String,
         /// The schema of the store.
         schema: String,
     },
-    /// PostgreSQL failed, or does not answer. If the kind of the error is
+    /// PostgreSQL failed or doesn't answer. If the kind of the error is
     /// [`Busy`](StoreErrorKind::Busy), another transaction was in the way: repeat yours from its
     /// beginning.
     #[error("the sessions could not be ended in this transaction")]
@@ -130,18 +130,18 @@ impl PostgresStore {
     /// ```
     ///
     /// The transaction must be READ COMMITTED, which is PostgreSQL's default. It may go through
-    /// PgBouncer. Its role needs the same rights to gatepass's tables as the store's own.
+    /// PgBouncer. Its role needs the same rights to gatepass's tables as the store's role.
     ///
-    /// The call takes a lock that is held until the transaction ends. Meanwhile, logins of the
-    /// same user and ends of its sessions wait. If `target` is one session, refreshes of that
-    /// session wait. So commit soon, and make this call the last one before the commit. A
-    /// transaction that ends the sessions of several users should do so in the order of their ids.
+    /// The call takes a lock until the transaction ends. Meanwhile, logins of the same user and
+    /// ends of its sessions wait. If `target` is one session, refreshes of that session wait. So
+    /// commit soon, and make this call the last one before the commit. A transaction that ends the
+    /// sessions of several users should do so in the order of their ids.
     ///
-    /// The call has no time limit of its own: `lock_timeout` and `statement_timeout` of your
-    /// transaction bound it, as they bound your own statements. If you drop the future before it
-    /// is ready, roll the transaction back.
+    /// The call has no time limit of its own. `lock_timeout` and `statement_timeout` of your
+    /// transaction also apply to it. If you drop the future before it is ready, roll the
+    /// transaction back.
     ///
-    /// A transaction that has ended sessions cannot be prepared (`PREPARE TRANSACTION`), since it
+    /// You can't prepare a transaction that has ended sessions (`PREPARE TRANSACTION`), because it
     /// notifies the other nodes. Don't turn `synchronous_commit` off in it after this call.
     ///
     /// # Errors
@@ -155,7 +155,7 @@ impl PostgresStore {
         target: EndSessions,
         reason: EndReason,
     ) -> Result<Option<Revocation>, TransactionError> {
-        // The application ends it, not this.
+        // The application ends the transaction.
         let mut open = true;
         let mut link = Link::new(transaction, &mut open, self.on_loan());
         check(&mut link, self.home()).await?;
@@ -230,7 +230,7 @@ impl PostgresStore {
         transaction: &mut Transaction<'_, Postgres>,
         change: ChangeIdentity,
     ) -> Result<Option<Session>, TransactionError> {
-        // The application ends it, not this.
+        // The application ends the transaction.
         let mut open = true;
         let mut link = Link::new(transaction, &mut open, self.on_loan());
         check(&mut link, self.home()).await?;
@@ -243,8 +243,8 @@ impl PostgresStore {
     }
 }
 
-/// Checks that the transaction is fit. Changes nothing, and fails in no transaction that has not
-/// failed before.
+/// Checks that the transaction can be used. Changes nothing, and its statements fail only if the
+/// transaction has failed before.
 async fn check(link: &mut Link<'_>, home: &Home) -> Result<(), TransactionError> {
     let asked = Statement::new(concat!(
         "SELECT pg_catalog.current_setting('transaction_isolation') AS isolation,
@@ -263,12 +263,12 @@ async fn check(link: &mut Link<'_>, home: &Home) -> Result<(), TransactionError>
     let read = |name| cell::<bool>(&row, name).map_err(Failure::from);
     let say = |name| cell::<String>(&row, name).map_err(Failure::from);
     let isolation = say("isolation")?;
-    // PostgreSQL treats the second one as the first.
+    // PostgreSQL treats READ UNCOMMITTED as READ COMMITTED.
     if !["read committed", "read uncommitted"].contains(&isolation.as_str()) {
         let found = isolation.to_uppercase();
         return Err(TransactionError::Isolation { found });
     }
-    // Each transaction at a standby is one, too.
+    // Each transaction at a standby is also read-only.
     if read("only_reads")? {
         return Err(TransactionError::ReadOnly);
     }
@@ -286,7 +286,7 @@ async fn check(link: &mut Link<'_>, home: &Home) -> Result<(), TransactionError>
         let role = say("role")?;
         return Err(TransactionError::MayNotWrite { role, schema });
     }
-    // A database of the same name at another server, for example that of the tests.
+    // For example, a database of the same name at another server.
     if Home::find(link).await? != *home {
         return Err(elsewhere());
     }

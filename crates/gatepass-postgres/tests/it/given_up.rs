@@ -1,4 +1,4 @@
-//! Calls that a caller gives up, and the connections that they leave.
+//! Calls that a caller gives up, and the connections that they leave behind.
 
 use std::{collections::HashSet, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::support::{self, pgbouncer, postgres, unique};
 const CALLERS: u64 = 6;
 const CALLS: u64 = 60;
 
-/// Makes calls and gives up each after another time, from before its first statement to after its
+/// Makes calls, and gives up each after another time, from before its first statement to after its
 /// last.
 async fn give_up(store: Arc<PostgresStore>, caller: u64) {
     let user = format!("hasty {caller}");
@@ -41,7 +41,7 @@ async fn begin_and_end(store: Arc<PostgresStore>, caller: u64) -> Vec<Revocation
     ended
 }
 
-/// Those who wait for their answers get them, and each acknowledged end is in the log.
+/// Callers that wait for their answers get them, and each acknowledged end is in the log.
 async fn disturb_no_other_call(url: String) {
     let schema = unique("given_up");
     let open = async |connections| {
@@ -49,7 +49,7 @@ async fn disturb_no_other_call(url: String) {
         let store = store.max_connections(NonZeroU32::new(connections).unwrap());
         Arc::new(store.open().await.unwrap())
     };
-    // Over the same connections, and over others that lead through the same proxy.
+    // Uses the same connections, and others through the same proxy.
     let (shared, other) = (open(4).await, open(8).await);
     let mut hasty = JoinSet::new();
     let mut patient = JoinSet::new();

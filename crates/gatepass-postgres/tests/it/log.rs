@@ -1,4 +1,4 @@
-//! Nothing in the log is missed: not what commits late, and not by a listener that has died.
+//! Readers miss no entry of the log: not if it commits late, and not if a listener has died.
 
 use std::{str::FromStr, time::Duration};
 
@@ -33,7 +33,7 @@ async fn pull(store: &PostgresStore, after: Option<&Cursor>) -> (Vec<Revocation>
     (entries, next)
 }
 
-/// A connection that has begun a transaction, and written an entry of its own in `schema`.
+/// A connection that has begun a transaction and written an entry in `schema`.
 async fn writer(schema: &str, token: u8) -> PgConnection {
     let mut conn = PgConnection::connect(&support::postgres()).await.unwrap();
     let write = format!(
@@ -90,7 +90,7 @@ async fn an_entry_that_was_numbered_early_and_committed_late_is_not_missed() {
     }
 }
 
-/// As many as come in one pull, and some.
+/// More entries than one pull returns.
 const MANY: usize = 5_000 + 700;
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn entries_with_the_number_of_a_transaction_that_still_runs_are_each_broug
         .fetch_one(&mut running)
         .await
         .unwrap();
-    // As a dump brings them from a cluster in which the number belonged to another transaction.
+    // Like entries of a dump from a cluster in which the number belonged to another transaction.
     support::execute(format!(
         "INSERT INTO {schema}.revocations (xid, session, until)
          SELECT '{number}', decode(lpad(to_hex(n), 36, '0'), 'hex'), 9e12 FROM generate_series(1, {MANY}) n"
@@ -172,7 +172,8 @@ async fn a_place_that_the_database_has_not_reached_is_none() {
     let store = support::over(pool).open().await.unwrap();
     let (_, cursor) = pull(&store, None).await;
     let (log, _) = cursor.as_str().split_once('/').unwrap();
-    // A database that was put back to an earlier state, as from a snapshot of its disk.
+    // Like a database that was put back to an earlier state, for example from a snapshot of its
+    // disk.
     let later = 9_000_000_000_000_000_i64;
     for place in [
         format!("{log}/{later}:{later}:"),
@@ -193,7 +194,7 @@ async fn who_waits_is_told_although_the_listener_died_without_a_word() {
     let pool = PgPoolOptions::new()
         .acquire_timeout(PATIENCE)
         .connect_lazy_with(through(direct, &proxy));
-    // Its connections fall silent too, and it has to notice.
+    // Its connections also fall silent, and the store must notice.
     let waiting = support::over(pool)
         .schema(&schema)
         .timeout(Duration::from_secs(1));
@@ -203,15 +204,14 @@ async fn who_waits_is_told_although_the_listener_died_without_a_word() {
     let session = begin(&other, "alice").await;
     let (_, cursor) = pull(&other, None).await;
 
-    // Resolves although nothing has happened: from now on it listens.
+    // Resolves although nothing has happened. From now on, it listens.
     timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
     proxy.abandon();
     end(&other, &session).await;
     timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
 }
 
-/// A store that listens through a proxy of its own, and nothing else goes there; and that it
-/// listens.
+/// A store that listens through its own proxy, which carries nothing else. It already listens.
 async fn listening() -> (
     PostgresStore,
     PostgresStore,
@@ -242,7 +242,7 @@ async fn listening() -> (
 async fn a_listener_that_died_without_a_word_is_found_out_and_replaced() {
     let (waiting, other, cursor, proxy, take_sent) = listening().await;
     proxy.abandon();
-    // Nothing gets through but over a new connection.
+    // Only a new connection gets through.
     let replaced = async {
         while take_sent().is_empty() {
             tokio::task::yield_now().await;
@@ -285,7 +285,7 @@ async fn a_node_that_listens_asks_nothing_between_its_pulls() {
     let other = support::over(pool).schema(&schema).open().await.unwrap();
     let session = begin(&other, "alice").await;
     let (_, cursor) = pull(&waiting, None).await;
-    // Resolves although nothing has happened: from now on it listens.
+    // Resolves although nothing has happened. From now on, it listens.
     timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
     let (_, cursor) = pull(&waiting, Some(&cursor)).await;
     take_sent();
@@ -295,10 +295,10 @@ async fn a_node_that_listens_asks_nothing_between_its_pulls() {
     });
     end(&other, &session).await;
     timeout(PATIENCE, told).await.unwrap().unwrap();
-    // It was told after its last pull, and so it need not wait for another time.
+    // The store was notified after its last pull, so it doesn't need to wait again.
     timeout(PATIENCE, waiting.changed(&cursor)).await.unwrap();
     let sent = take_sent();
-    // A connection that goes back to the pool sends an S.
+    // A connection that goes back to the pool sends an S (Sync).
     assert_eq!(sent.replace('S', ""), "");
     assert_eq!(pull(&waiting, Some(&cursor)).await.0.len(), 1);
 }

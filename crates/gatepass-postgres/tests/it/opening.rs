@@ -159,7 +159,7 @@ async fn a_role_without_the_right_to_create_is_told_what_to_run() {
     let error = store().open().await.unwrap_err();
     let help = format!("CREATE SCHEMA {schema} AUTHORIZATION {role}");
     assert_error!(error, OpenError::NotAllowed { .. }, &help);
-    // And that is enough.
+    // The statement is enough.
     execute(help).await;
     let store = store().open().await.unwrap();
     store.pull(None).await.unwrap();
@@ -248,7 +248,7 @@ async fn nothing_is_left_outside_of_the_schema() {
     let database = unique("shared");
     execute(format!("CREATE DATABASE {database}")).await;
     let pool = pool_of(options().database(&database));
-    // As an application has it: tables of the same names, and migrations of sqlx.
+    // An application with tables of the same names, and with migrations of sqlx.
     sqlx::raw_sql(
         "CREATE TABLE sessions (mine int); CREATE TABLE meta (mine int);
          CREATE TABLE _sqlx_migrations (version bigint PRIMARY KEY)",

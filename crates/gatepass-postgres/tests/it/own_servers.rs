@@ -1,4 +1,4 @@
-//! Tests that need servers of their own, to kill them, to promote them, or to have them alone.
+//! Tests that need their own servers, to kill them, to promote them, or to use them alone.
 
 mod crash;
 mod examination;
@@ -27,8 +27,7 @@ async fn open(url: String) -> PostgresStore {
     support::at(url).schema("gatepass").open().await.unwrap()
 }
 
-/// Executes `sql` at `server` over a connection of its own, and returns the one answer if there is
-/// one.
+/// Executes `sql` at `server` over a new connection. Returns the answer if there is one.
 async fn at(server: &Postgres, sql: &'static str) -> Option<String> {
     let mut conn = PgConnection::connect(&server.url()).await.unwrap();
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut conn);
@@ -41,7 +40,7 @@ fn targets(entries: &[Revocation]) -> Vec<RevocationTarget> {
     entries.iter().map(|entry| entry.target).collect()
 }
 
-/// Tries until it succeeds: a server that was away is found again without a restart.
+/// Tries until it succeeds. A server that was away is found again without a restart.
 async fn again<T, E>(trying: impl AsyncFn() -> Result<T, E>) -> T {
     let succeeds = async {
         loop {

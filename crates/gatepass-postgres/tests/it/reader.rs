@@ -1,4 +1,4 @@
-//! The log for resource servers, with a role that can read and nothing else.
+//! The log for resource servers, with a role that can only read.
 
 use std::{str::FromStr, time::Duration};
 
@@ -18,13 +18,13 @@ use tokio::time::timeout;
 
 use crate::support::{self, PATIENCE, ask, execute, postgres, proxy_before, sent_through, unique};
 
-/// Made by `openssl genpkey -algorithm ed25519`; it guards nothing.
+/// Made by `openssl genpkey -algorithm ed25519`. It protects nothing.
 const KEY: &[u8] = b"-----BEGIN PRIVATE KEY-----
 MC4CAQAwBQYDK2VwBCIEIBj5s1kMn07Acr/UHwOCMILZLhpR9te/YiKPz6fwa2y/
 -----END PRIVATE KEY-----
 ";
 
-/// A store in a schema of its own, and a role that may read of it what a resource server needs.
+/// A store in its own schema, and a role with the rights of a resource server.
 struct Given {
     schema: String,
     store: PostgresStore,
@@ -70,7 +70,7 @@ impl Given {
         options().username(&self.role).password("pw")
     }
 
-    /// The log over a pool of the role's.
+    /// The log over a pool of that role.
     async fn log(&self) -> Result<PostgresLog, OpenError> {
         self.log_over(self.options()).await
     }
@@ -100,7 +100,7 @@ async fn a_role_that_can_only_read_pulls_is_told_and_asks() {
         panic!("the log is new")
     };
     assert_eq!(entries, []);
-    // Resolves although nothing has happened: from now on it listens.
+    // Resolves although nothing has happened. From now on, it listens.
     timeout(PATIENCE, log.changed(&next)).await.unwrap();
     let told = tokio::spawn({
         let (log, next) = (log.clone(), next.clone());
@@ -235,7 +235,7 @@ async fn a_resource_server_refuses_what_its_issuer_has_revoked() {
 async fn what_cannot_be_read_is_told_at_the_start() {
     let given = Given::new().await;
     let schema = given.schema.clone();
-    // A schema that does not exist yet, and one that is of another release.
+    // A schema that doesn't exist yet, and a schema of another release.
     let nowhere = PostgresLog::at(postgres()).schema(unique("nowhere"));
     let error = nowhere.open().await.unwrap_err();
     assert!(
@@ -265,7 +265,7 @@ async fn what_cannot_be_read_is_told_at_the_start() {
         }
         becomes(&own).await;
     }
-    // Rights that are missing, one after the other, until what was told to do is enough.
+    // Grants the missing rights one after the other, until the statements in the error are enough.
     let poor = role().await;
     let open = || given.log_over(options().username(&poor).password("pw"));
     let told = open().await.unwrap_err();
@@ -278,7 +278,7 @@ async fn what_cannot_be_read_is_told_at_the_start() {
         execute(identity.to_owned()).await;
     }
     open().await.unwrap();
-    // And servers that refuse to answer: a replica, and one with another password.
+    // Servers that refuse to answer: a replica, and one with another password.
     let error = PostgresLog::at(support::replica())
         .schema(&schema)
         .open()
@@ -331,8 +331,8 @@ async fn behind_a_proxy_it_listens_where_the_server_is() {
     };
     take_sent();
     timeout(PATIENCE, log.changed(&next)).await.unwrap();
-    // Nothing has changed since, so this only began to listen. It did so over the direct way, and
-    // sent nothing else there.
+    // Nothing has changed since, so this only began to listen. It listens over the direct
+    // connection, and sent nothing else there.
     let sent = take_sent();
     assert!(!sent.is_empty() && sent.len() <= 4, "{sent}");
     let session = begin(&given.store, "alice").await;

@@ -1,4 +1,4 @@
-//! The store while it runs: its messages, its time-outs, and the work of others around it.
+//! The running store: its messages, its time-outs, and other clients of the database.
 
 use std::{error::Error, num::NonZeroU32, str::FromStr, time::Duration};
 
@@ -31,7 +31,7 @@ fn options() -> PgConnectOptions {
     PgConnectOptions::from_str(&postgres()).unwrap()
 }
 
-/// A transaction that holds `rows` of a table.
+/// A transaction that locks `rows` of a table.
 async fn holding(rows: &str) -> PgConnection {
     let mut conn = PgConnection::connect(&postgres()).await.unwrap();
     let hold = format!("BEGIN; SELECT 1 FROM {rows} FOR UPDATE");
@@ -62,14 +62,14 @@ async fn a_refresh_is_one_statement_and_one_round_trip() {
         let advanced = store.advance(advance_of(&session)).await;
         session = advanced.unwrap().unwrap();
     };
-    // The first one prepares the statement.
+    // The first refresh prepares the statement.
     refresh().await;
     take_sent();
     for _ in 0..REFRESHES {
         refresh().await;
     }
-    // Bind, Execute, Close of the portal, Sync; sqlx adds one Sync, and does not wait for its
-    // answer, when a connection goes back to the pool.
+    // Bind, Execute, Close of the portal, Sync. When a connection goes back to the pool, sqlx adds
+    // a Sync, and doesn't wait for its answer.
     let sent = take_sent();
     let count = |kind| sent.matches(kind).count();
     assert_eq!(count("BECS"), REFRESHES, "{sent}");
@@ -108,14 +108,15 @@ async fn a_call_that_waits_for_a_lock_ends_in_time_and_gives_its_connection_back
         let ended = hasty.end(target, EndReason::Logout).await;
         assert_eq!(ended.unwrap_err().kind(), StoreErrorKind::TimedOut);
     }
-    // Reading waits for no lock, and there is a connection left for it.
+    // A read waits for no lock, and there is a connection left for it.
     let (loaded, _) = patient.load(session.id).await.unwrap();
     assert_eq!(loaded, Some(session));
     release(holder).await;
     release(account).await;
 }
 
-/// A client that repeats one of these all the time does not hold up the logins of its account.
+/// A client that repeats one of these calls again and again doesn't delay the logins of its
+/// account.
 #[tokio::test]
 async fn a_revocation_that_changes_nothing_waits_for_no_lock() {
     let schema = unique("again");
@@ -137,7 +138,7 @@ async fn a_revocation_that_changes_nothing_waits_for_no_lock() {
     assert_eq!(others.unwrap(), None);
     release(account).await;
 
-    // The session that was kept is not kept from an end of all.
+    // The session that was kept can still end with all others.
     let target = EndSessions::AllOf(kept.account());
     let all = store.end(target, EndReason::LogoutAll).await.unwrap();
     assert!(all.is_some());
@@ -180,9 +181,9 @@ async fn what_was_given_up_does_not_go_on_waiting_at_the_server() {
     let theirs = theirs.open().await.unwrap();
 
     let holder = holding(&format!("{schema}.sessions")).await;
-    // One statement, over connections of the store's own.
+    // One statement, over the store's own connections.
     own.advance(advance_of(&session)).await.unwrap_err();
-    // A transaction, over anybody's.
+    // A transaction, over any connections.
     theirs.renew(renewal_of(&session)).await.unwrap_err();
     for pool in ["own", "theirs"] {
         let waiting = format!(
@@ -221,8 +222,7 @@ async fn a_server_that_falls_silent_is_an_error_in_time_and_forgotten_once_it_is
         );
     }
     proxy.heal();
-    // No connection that hangs was kept: neither one that was asked, nor one that was just given
-    // back.
+    // The pool kept no connection that hangs: neither one in use, nor one that was just returned.
     timeout(PATIENCE, back()).await.unwrap();
 }
 
@@ -230,7 +230,7 @@ async fn a_server_that_falls_silent_is_an_error_in_time_and_forgotten_once_it_is
 async fn who_has_been_led_to_a_replica_answers_nothing() {
     let schema = unique("led");
     let proxy = proxy_before(&postgres()).await;
-    // As an application has it by default: each connection is tried before it is used.
+    // An application's default: the pool tests each connection before use.
     let pool = PgPoolOptions::new()
         .acquire_timeout(PATIENCE)
         .connect_lazy_with(support::through(options(), &proxy));
@@ -238,7 +238,7 @@ async fn who_has_been_led_to_a_replica_answers_nothing() {
     let session = begin(&store, "alice").await;
     let there = format!("SELECT 1 FROM {schema}.sessions");
     let mut reader = PgConnection::connect(&support::replica()).await.unwrap();
-    // It follows, if a moment later.
+    // The replica catches up a moment later.
     loop {
         let row = sqlx::raw_sql(AssertSqlSafe(there.clone()));
         if row.fetch_one(&mut reader).await.is_ok() {
@@ -298,7 +298,7 @@ async fn a_purge_waits_for_nobody() {
     assert_eq!(ask(left).await, "0");
 }
 
-/// Rows of a table of `schema`.
+/// The number of rows of a table of `schema`.
 async fn count(schema: &str, table: &str) -> String {
     ask(format!("SELECT count(*)::text FROM {schema}.{table}")).await
 }
@@ -353,7 +353,7 @@ async fn sessions_that_ended_together_cost_one_row_and_go_in_small_steps() {
     assert_eq!(store.load(kept.id).await.unwrap().0, Some(kept));
 }
 
-/// Without it the one who lists might see a session that ended between two looks.
+/// Otherwise a list might show a session that ended between two reads.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_never_shows_a_session_that_has_ended() {
     let store = support::at(postgres()).open().await.unwrap();
@@ -375,7 +375,7 @@ async fn a_list_never_shows_a_session_that_has_ended() {
     ending.await.unwrap();
 }
 
-/// The first end counts, also where the end of one session meets the end of all.
+/// The first end counts, even if the end of one session meets the end of all.
 #[tokio::test(flavor = "multi_thread")]
 async fn why_a_session_ended_never_changes() {
     let store = support::at(postgres()).open().await.unwrap();
@@ -404,7 +404,7 @@ async fn why_a_session_ended_never_changes() {
     }
 }
 
-/// Two sessions of an account together stay within what the account may have.
+/// Two sessions of an account together stay within the account's limit.
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_that_are_revoked_at_once_stay_within_the_bound_of_their_account() {
     let store = support::at(postgres()).open().await.unwrap();
@@ -472,7 +472,7 @@ async fn what_has_expired_goes_and_what_lives_stays() {
     for session in &mut live {
         *session = store.advance(advance_of(session)).await.unwrap().unwrap();
     }
-    // Those of the last day have not idled out yet.
+    // The sessions of the last day have not idled out yet.
     clock.advance(IDLE_TTL - Duration::from_secs(1));
     while store.purge(Timestamp::MAX, 100).await.unwrap().more {}
     assert_eq!(rows().await, format!("{} 0", live.len()));
@@ -535,7 +535,7 @@ async fn a_stricter_default_isolation_of_the_application_changes_nothing() {
 
 #[tokio::test]
 async fn a_proxy_that_was_not_noticed_is_noticed_by_what_it_loses() {
-    // One of its own, so that the proxy has connections for it alone.
+    // A new database, so that the proxy has connections only for it.
     let database = unique("unnoticed");
     execute(format!("CREATE DATABASE {database}")).await;
     let url = support::pgbouncer().replace("/postgres", &format!("/{database}"));
@@ -543,7 +543,8 @@ async fn a_proxy_that_was_not_noticed_is_noticed_by_what_it_loses() {
     let store = store.transaction_pooling(false).open().await.unwrap();
     let session = begin(&store, "alice").await;
     let session = store.advance(advance_of(&session)).await.unwrap().unwrap();
-    // Takes the proxy's connection on which the statement was prepared, so that there is another.
+    // Takes the proxy's connection on which the statement was prepared, so that the proxy must use
+    // another.
     let options = PgConnectOptions::from_str(&url).unwrap();
     let mut other = PgConnection::connect_with(&options.extra_float_digits(None))
         .await
@@ -553,7 +554,7 @@ async fn a_proxy_that_was_not_noticed_is_noticed_by_what_it_loses() {
     assert_eq!(advanced.unwrap().generation, session.generation.next());
 }
 
-/// Counts the notifications of `schema` while `work` is done.
+/// Counts the notifications of `schema` while `work` runs.
 async fn notifications(schema: &str, work: impl Future<Output = ()>) -> u32 {
     let mut listener = PgListener::connect(&postgres()).await.unwrap();
     let channel = format!("{schema}_revocations");
@@ -626,7 +627,7 @@ async fn a_revocation_that_nobody_can_be_told_of_is_committed_all_the_same() {
         .await
         .unwrap()
         .unwrap();
-    // And each poll finds them.
+    // Each poll finds the entries.
     let PullResult::Entries { entries, .. } = store.pull(None).await.unwrap() else {
         panic!("the log is new")
     };

@@ -1,5 +1,5 @@
-//! Another role that may create functions, operators and types in the application's search path
-//! runs none of them as the application (CVE-2018-1058).
+//! If another role creates functions, operators and types in the application's search path, none of
+//! them runs as the application (CVE-2018-1058).
 
 use std::{num::NonZeroU32, str::FromStr, time::Duration};
 
@@ -22,7 +22,8 @@ use tokio::time::timeout;
 
 use crate::support::{self, PATIENCE, execute, postgres, unique};
 
-/// Shadows PostgreSQL's own functions, operators and types by others that fail, all that can be.
+/// Shadows all of PostgreSQL's functions, operators and types that can be shadowed, by others that
+/// fail.
 const TRAPS: &str = r#"
 CREATE SCHEMA traps;
 GRANT USAGE ON SCHEMA traps TO PUBLIC;
@@ -81,8 +82,8 @@ CREATE FUNCTION traps.joined(pg_catalog.text, bigint) RETURNS pg_catalog.text LA
 CREATE OPERATOR traps.|| (LEFTARG = pg_catalog.text, RIGHTARG = bigint, FUNCTION = traps.joined);
 "#;
 
-/// How to connect as a role that may create schemas in a database of its own, and whose search path
-/// another role has filled with traps.
+/// Options to connect as a role that may create schemas in its own database. Another role has
+/// filled its search path with traps.
 async fn trapped(path: &str) -> PgConnectOptions {
     let (database, role) = (unique("trapped"), unique("trapped"));
     execute(format!("CREATE DATABASE {database}")).await;
@@ -105,7 +106,7 @@ fn pool(options: &PgConnectOptions) -> PgPool {
         .connect_lazy_with(options.clone())
 }
 
-/// Does all that a store can do.
+/// Uses every function of a store.
 async fn use_all(store: &PostgresStore) {
     let session = begin(store, "alice").await;
     let mut capped = new_session("alice");
@@ -162,7 +163,7 @@ async fn use_all(store: &PostgresStore) {
     assert_eq!(store.heartbeats().await.unwrap().nodes.len(), 1);
 }
 
-/// Ends sessions in a transaction of the application's own, by the store and by the function.
+/// Ends sessions in the application's own transaction, by the store and by the function.
 async fn end_in_transactions(store: &PostgresStore, options: &PgConnectOptions) {
     let session = begin(store, "erin").await;
     begin(store, "frank").await;
@@ -189,7 +190,7 @@ async fn end_in_transactions(store: &PostgresStore, options: &PgConnectOptions) 
 #[tokio::test]
 async fn nothing_that_another_role_puts_into_the_search_path_is_run() {
     let options = trapped("traps, pg_catalog").await;
-    // So that a trap is known to be one.
+    // Checks that a trap really is one.
     let mut conn = PgConnection::connect_with(&options).await.unwrap();
     for unqualified in [
         "SELECT 1 = 1",

@@ -13,17 +13,17 @@ pub(crate) use test_support::servers::{PATIENCE, address_of, proxy_before, uniqu
 
 pub(crate) use self::sent::sent_through;
 
-/// A database of a server of this run's own, as a superuser.
+/// A database on a server for this run, as a superuser.
 pub(crate) fn postgres() -> String {
     server("GATEPASS_TEST_POSTGRES")
 }
 
-/// A replica of it.
+/// A replica of that server.
 pub(crate) fn replica() -> String {
     server("GATEPASS_TEST_POSTGRES_REPLICA")
 }
 
-/// The same through PgBouncer, which pools transactions.
+/// The same database through PgBouncer, which pools transactions.
 pub(crate) fn pgbouncer() -> String {
     server("GATEPASS_TEST_PGBOUNCER")
 }
@@ -34,7 +34,7 @@ pub(crate) fn through(options: PgConnectOptions, proxy: &Proxy) -> PgConnectOpti
     options.host(&address.ip().to_string()).port(address.port())
 }
 
-/// A pool as an application has it.
+/// A pool like an application's.
 pub(crate) fn pool(url: &str) -> PgPool {
     PgPoolOptions::new()
         .max_connections(8)
@@ -43,7 +43,7 @@ pub(crate) fn pool(url: &str) -> PgPool {
         .unwrap()
 }
 
-/// A store in a schema of its own, with all the time that it needs.
+/// A store with its own schema and a generous time limit.
 pub(crate) fn patient(builder: PostgresStoreBuilder) -> PostgresStoreBuilder {
     builder
         .schema(unique("test"))
@@ -61,7 +61,7 @@ pub(crate) fn at(url: String) -> PostgresStoreBuilder {
     patient(PostgresStore::at(url))
 }
 
-/// Executes `sql` over a connection of its own.
+/// Executes `sql` over a new connection.
 pub(crate) async fn execute(sql: String) {
     let mut conn = PgConnection::connect(&postgres()).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(sql))

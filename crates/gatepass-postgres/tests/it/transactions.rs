@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::support::{self, PATIENCE, ask, pgbouncer, postgres, unique};
 
-/// A store, and the pool of the application, which has a table `app` of its own in the same schema.
+/// A store, and the application's pool. The application has a table `app` in the same schema.
 struct Shop {
     store: PostgresStore,
     pool: PgPool,
@@ -30,7 +30,7 @@ impl Shop {
         Self::open_at(&postgres()).await
     }
 
-    /// The application's pool leads to `url`.
+    /// Opens a store, and an application's pool that leads to `url`.
     async fn open_at(url: &str) -> Self {
         let schema = unique("shop");
         let store = support::at(postgres()).schema(&schema);
@@ -93,7 +93,7 @@ async fn say(conn: &mut PgConnection, sql: &'static str) -> String {
     said.await.unwrap().get(0)
 }
 
-/// The users in entries that end all sessions of one.
+/// The users whose sessions the entries end.
 fn names(entries: &[Revocation], of: &[&'static str]) -> Vec<&'static str> {
     let name = |entry: &Revocation| {
         let RevocationTarget::Sessions(id, _) = entry.target else {
@@ -133,12 +133,12 @@ async fn a_rollback_ends_nothing() {
         let mut transaction = shop.transaction().await;
         shop.change(&mut transaction, "alice").await;
         match by_itself {
-            // As a handler does that returns early.
+            // Like a handler that returns early.
             true => drop(transaction),
             false => transaction.rollback().await.unwrap(),
         }
     }
-    // The connection was given back, so that the rollback is over.
+    // The connection is back in the pool, so the rollback is over.
     shop.pool.close().await;
     assert_eq!(shop.tables().await, before);
     let loaded = shop.store.load(session.id).await.unwrap().0;
@@ -183,7 +183,7 @@ async fn transactions_that_commit_late_and_out_of_order_are_neither_missed_nor_w
     let (_, mut cursor) = pull_all(&shop.store, None).await;
     for name in ["carol", "bob", "alice"] {
         open.pop().unwrap().commit().await.unwrap();
-        // Although the earlier ones are still open.
+        // The earlier transactions are still open.
         let (entries, next) = pull_all(&shop.store, Some(&cursor)).await;
         assert_eq!(names(&entries, &users), [name]);
         cursor = next;
@@ -296,11 +296,11 @@ async fn a_login_that_commits_while_the_end_waits_for_it_is_over_with_the_others
     }
 }
 
-/// Whether another transaction waits for this one.
+/// Asks whether another transaction waits for this one.
 const WAITING: &str = "SELECT EXISTS (SELECT FROM pg_locks
     WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))::text";
 
-/// All settings and the role, but for one setting, and those of plpgsql, which appear when it is
+/// All settings and the role, except one setting and those of plpgsql, which appear when it is
 /// first used.
 const SETTINGS: &str = "SELECT concat(current_user, session_user, (
     SELECT json_agg(json_build_array(name, setting) ORDER BY name) FROM pg_settings
@@ -359,7 +359,7 @@ async fn a_transaction_may_end_the_sessions_of_many_and_of_one_twice() {
     transaction.commit().await.unwrap();
     let (entries, cursor) = pull_all(&shop.store, None).await;
     assert_eq!(names(&entries, &users), users);
-    // The entry of a user takes the place of an older one, and is seen again.
+    // The user's new entry replaces the older one, so readers see it again.
     begin(&shop.store, "bob").await;
     let mut transaction = shop.transaction().await;
     assert!(shop.end(&mut transaction, "bob").await.is_some());
@@ -368,8 +368,8 @@ async fn a_transaction_may_end_the_sessions_of_many_and_of_one_twice() {
     assert_eq!(names(&entries, &users), ["bob"]);
 }
 
-/// A proxy that pools transactions gives each to any of its connections that is free. A statement
-/// that was prepared on one of them is not there on another.
+/// A proxy that pools transactions runs each on any free connection. A statement that was prepared
+/// on one connection doesn't exist on another.
 #[tokio::test]
 async fn transactions_of_one_client_may_get_different_connections_of_a_proxy() {
     let shop = Shop::open_at(&pgbouncer()).await;
@@ -380,7 +380,7 @@ async fn transactions_of_one_client_may_get_different_connections_of_a_proxy() {
         let mut transaction = sqlx::Connection::begin(&mut *client).await.unwrap();
         shop.change(&mut transaction, name).await;
         transaction.commit().await.unwrap();
-        // Another client takes the connection that the proxy has just used.
+        // Another client takes the connection that the proxy just used.
         let mut other = shop.transaction().await;
         run(&mut other, "SELECT 1".to_owned()).await;
         others.push(other);

@@ -22,11 +22,10 @@ use crate::{
     support,
 };
 
-/// The state of each session that the store has acknowledged: its generation, and whether it has
-/// ended.
+/// The acknowledged state of each session: its generation, and whether it has ended.
 type Acknowledged = Arc<Mutex<HashMap<SessionId, (Generation, bool)>>>;
 
-/// Begins sessions, refreshes and ends them until the server is gone.
+/// Begins, refreshes and ends sessions until the server is gone.
 async fn load(store: PostgresStore, acknowledged: Acknowledged, done: watch::Sender<usize>) {
     let note = |id, generation, ended| {
         acknowledged.lock().unwrap().insert(id, (generation, ended));
@@ -67,7 +66,7 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
             loads.spawn(load(store.clone(), acknowledged.clone(), done.clone()));
         }
         count.wait_for(|count| *count >= 150 * round).await.unwrap();
-        // The reader has seen these entries before the crash, and goes on from there afterwards.
+        // The reader sees these entries before the crash, and continues from there afterwards.
         let (entries, next) = pull_all(&store, Some(&cursor)).await;
         cursor = next;
         known.extend(targets(&entries));
@@ -87,7 +86,7 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
             let session = store.load(id).await.unwrap().0.unwrap();
             assert!(session.generation >= generation, "{id}");
             assert!(session.ended.is_some() || !ended, "{id}");
-            // An end that was not acknowledged is there whole or not at all.
+            // An end that was not acknowledged is there completely or not at all.
             let logged = whole.contains(&RevocationTarget::Session(id));
             assert_eq!(session.ended.is_some(), logged, "{id}");
         }
@@ -119,7 +118,7 @@ async fn a_number_that_is_given_again_after_a_crash_hides_no_entry() {
         .execute(&mut given_up)
         .await
         .unwrap();
-    // It is over by now, as far as a reader can tell.
+    // For a reader, the transaction is now over.
     let (entries, cursor) = pull_all(&store, None).await;
     assert_eq!(entries.len(), 1);
     server.kill().unwrap();
@@ -167,7 +166,7 @@ async fn what_was_revoked_is_there_after_a_crash_also_with_synchronous_commit_of
                 .collect(),
             1 => end(&store, &session).await,
             _ => {
-                // In a transaction of the application's.
+                // Now in the application's own transaction.
                 let mut conn = PgConnection::connect(&server.url()).await.unwrap();
                 let mut transaction = conn.begin().await.unwrap();
                 let all = EndSessions::AllOf(account("bob"));

@@ -132,7 +132,7 @@ async fn a_server_that_a_crash_destroys_is_found() {
         for (sql, expected) in [(wrong, &[(severity, code)][..]), (right, &[])] {
             at(&server, sql).await;
             at(&server, "SELECT pg_reload_conf()::text").await;
-            // The server reads its configuration a little later.
+            // The server reads its configuration a moment later.
             let found =
                 async { while examine_at(server.url(), &clock).await.unwrap() != expected {} };
             let found = tokio::time::timeout(PATIENCE, found).await;

@@ -47,7 +47,7 @@ async fn catches_up(replica: &Postgres, primary: &Postgres) {
     timeout(PATIENCE, follows).await.unwrap();
 }
 
-/// Kills `primary` and has `replica`, which was killed before, go on from where it was.
+/// Kills `primary`. Restarts and promotes `replica`, which was killed before.
 fn fail_over(primary: &mut Postgres, replica: &mut Postgres, proxy: &Proxy) {
     primary.kill().unwrap();
     replica.restart().unwrap();
@@ -85,7 +85,7 @@ async fn a_reader_begins_anew_at_a_primary_that_has_lost_what_the_reader_has_see
     assert!(matches!(pulled, PullResult::Reset), "another log");
     let (entries, _) = pull_all(&store, None).await;
     assert_eq!(targets(&entries), targets(&[kept, later].concat()));
-    // The lost change is lost as a whole.
+    // The lost change is lost completely.
     let (session, _) = store.load(lost.id).await.unwrap();
     assert!(session.unwrap().ended.is_none());
     assert!(!targets(&entries).contains(&RevocationTarget::Session(lost.id)));
@@ -117,7 +117,7 @@ async fn a_node_outlives_a_failover_and_refuses_what_was_and_what_is_revoked() {
     replica.kill().unwrap();
 
     fail_over(&mut primary, &mut replica, &proxy);
-    // It is an outage for some time, and never a refusal.
+    // There is an outage for some time, but never a refusal.
     let back = async {
         loop {
             match verify(&live).await {
@@ -165,7 +165,7 @@ async fn a_server_that_was_made_a_replica_after_it_was_opened_answers_nothing() 
         .unwrap();
     assert_eq!(status, TokenStatus::Live);
     server.demote().unwrap();
-    // Its old connections fail first, and they say something else.
+    // Its old connections fail first, with other errors.
     let says = |failed: Result<(), StoreError>| {
         let error = failed.expect_err("a replica has answered");
         let source = error.source().map(ToString::to_string);
@@ -180,8 +180,8 @@ async fn a_server_that_was_made_a_replica_after_it_was_opened_answers_nothing() 
                 .map(drop),
         ) {}
         while !says(store.sessions(live.account(), None, 10).await.map(drop)) {}
-        // Such a server may not know the account yet, and must not say that there is nothing to
-        // end.
+        // Such a server may not know the account yet, so it must not answer that there is nothing
+        // to end.
         let all = EndSessions::AllOf(account("mallory"));
         while !says(store.end(all.clone(), EndReason::LogoutAll).await.map(drop)) {}
     };

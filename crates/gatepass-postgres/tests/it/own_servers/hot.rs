@@ -1,4 +1,4 @@
-//! That a refresh writes no index.
+//! A refresh writes no index.
 
 use gatepass::store::SessionStore;
 use gatepass_testkit::sessions::{advance_of, begin};
@@ -10,8 +10,8 @@ use crate::{
     support::{PATIENCE, over},
 };
 
-/// On a server of its own: a transaction that is open anywhere in one keeps old rows from making
-/// room.
+/// Runs on its own server, because any open transaction there keeps PostgreSQL from removing old
+/// rows.
 #[tokio::test]
 async fn a_refresh_writes_no_index() {
     const SESSIONS: usize = 50;
@@ -34,7 +34,7 @@ async fn a_refresh_writes_no_index() {
             *session = store.advance(advance_of(session)).await.unwrap().unwrap();
         }
     }
-    // A connection that ends hands in what it has counted.
+    // PostgreSQL adds a connection's counts when the connection ends.
     own.close().await;
     let others = pool();
     let counted = async {

@@ -1,4 +1,4 @@
-//! How much of the log a pull reads.
+//! A pull reads only new entries of the log.
 
 use gatepass::store::RevocationLog;
 use gatepass_testkit::sessions::{begin, end, pull_all};
@@ -11,11 +11,11 @@ use crate::{
 };
 
 const ENTRIES: i64 = 6_000;
-/// Enough for the server to settle on one plan for all arguments.
+/// Enough pulls that the server uses one plan for all arguments.
 const PULLS: i64 = 20;
 
-/// How often the server has scanned an index of the log, and the rows of the log that it has read,
-/// once both are at least this much.
+/// How often the server has scanned an index of the log, and how many rows of the log it has read.
+/// Waits until both are at least `scans` and `rows`.
 async fn counts(pool: &PgPool, scans: i64, rows: i64) -> (i64, i64) {
     let counted = async {
         loop {
@@ -51,7 +51,7 @@ async fn a_pull_reads_what_is_new_and_no_more_while_a_transaction_is_open() {
         let (first, own, others) = (pool(), pool(), pool());
         let store = opened(&first).await;
         let session = begin(&store, "alice").await;
-        // A transaction of any application of the cluster, for example a backup or a report.
+        // A transaction of any application in the cluster, for example a backup or a report.
         let mut open = PgConnection::connect(&server.url()).await.unwrap();
         sqlx::raw_sql("BEGIN; SELECT pg_current_xact_id()")
             .execute(&mut open)
@@ -73,7 +73,7 @@ async fn a_pull_reads_what_is_new_and_no_more_while_a_transaction_is_open() {
         let (entries, mut cursor) = pull_all(&store, None).await;
         assert_eq!(i64::try_from(entries.len()).unwrap(), ENTRIES);
         drop(store);
-        // A connection that ends hands in what it has counted.
+        // PostgreSQL adds a connection's counts when the connection ends.
         first.close().await;
         let before = counts(&others, 0, ENTRIES).await;
         let store = opened(&own).await;
@@ -83,7 +83,7 @@ async fn a_pull_reads_what_is_new_and_no_more_while_a_transaction_is_open() {
             cursor = next;
         }
         let ended = end(&store, &session).await;
-        // One that has not pulled looks itself.
+        // A log that has not pulled asks the database itself.
         let looking = opened(&own).await;
         for _ in 0..PULLS {
             timeout(PATIENCE, looking.changed(&cursor)).await.unwrap();

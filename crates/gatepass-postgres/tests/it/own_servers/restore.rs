@@ -11,12 +11,12 @@ use crate::{
     support::PATIENCE,
 };
 
-/// More than one pull brings.
+/// More entries than one pull returns.
 const MANY: usize = 6000;
-/// No log of this test is longer than this, in pulls.
+/// The most pulls that any log of this test needs.
 const PULLS: usize = 6;
 
-/// All entries after `cursor` and the place behind them, in few pulls.
+/// All entries after `cursor`, and the place after them, in a few pulls.
 async fn few_pulls(
     log: &impl RevocationLog,
     mut cursor: Option<Cursor>,

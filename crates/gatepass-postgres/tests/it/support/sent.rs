@@ -4,13 +4,13 @@ use std::{collections::HashMap, sync::mpsc};
 
 use gatepass_testkit::proxy::{Action, Direction, Proxy};
 
-/// The kinds that are left out: the protocol gives none to the first message of a connection, and
-/// the others are a password and the end of a connection.
+/// The kinds that are left out: the first message of a connection, which has no kind in the
+/// protocol, a password, and the end of a connection.
 const LEFT_OUT: [char; 3] = [FIRST, 'p', 'X'];
 const FIRST: char = '-';
 
-/// Returns a function that brings the kinds of the messages that clients have sent through `proxy`
-/// since it was called before, as the protocol names them.
+/// Returns a function that returns the kinds of the messages that clients have sent through `proxy`
+/// since its last call, as the protocol names them.
 pub(crate) fn sent_through(proxy: &Proxy) -> impl Fn() -> String + use<> {
     let (note, noted) = mpsc::channel();
     let mut connections: HashMap<u64, Messages> = HashMap::new();
@@ -28,7 +28,7 @@ pub(crate) fn sent_through(proxy: &Proxy) -> impl Fn() -> String + use<> {
     move || noted.try_iter().collect()
 }
 
-/// The kinds of the messages of one connection, as far as they have been sent.
+/// The kinds of the messages that one connection has sent so far.
 #[derive(Default)]
 struct Messages {
     unread: Vec<u8>,
@@ -47,7 +47,7 @@ impl Iterator for Messages {
             true => char::from(message[0]),
             false => FIRST,
         };
-        // sqlx first asks for TLS, in 8 bytes, and then has a first message once more.
+        // sqlx first asks for TLS, in 8 bytes, and then sends another first message.
         self.has_begun |= length != 8;
         self.unread.drain(..length);
         Some(kind)

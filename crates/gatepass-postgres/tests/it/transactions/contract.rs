@@ -12,7 +12,7 @@ use test_support::transactions::{InTransactions, Transactions};
 
 use crate::support;
 
-/// A store, and a pool of the application's own.
+/// A store, and the application's own pool.
 struct Shop {
     store: PostgresStore,
     pool: PgPool,

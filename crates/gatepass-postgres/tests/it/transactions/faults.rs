@@ -15,7 +15,7 @@ use crate::support::{PATIENCE, ask, execute, postgres, proxy_before, through};
 
 const ROUNDS: usize = 120;
 
-/// A change of the application's, over connections that break.
+/// A change by the application, over connections that break.
 type Changed = Result<(), Box<dyn std::error::Error>>;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,9 +56,9 @@ async fn a_row_with_a_trigger_and_the_end_of_the_sessions_are_never_apart() {
     are_never_apart(&shop, change, &rows, "0").await;
 }
 
-/// Acknowledged is done. Otherwise the application's row and the end of the sessions are there
-/// together or not at all, and the log says the same as the account. A change is done where there
-/// are `done` of `rows` with the user's name.
+/// Checks that an acknowledged change is done. Otherwise, the application's row and the end of the
+/// sessions are there together or not at all, and the log agrees with the account. A change is done
+/// if there are `done` of `rows` with the user's name.
 async fn are_never_apart(
     shop: &Shop,
     change: impl AsyncFn(&PgPool, &str) -> Changed,
@@ -75,7 +75,7 @@ async fn are_never_apart(
     for round in 0..ROUNDS {
         let name = format!("user {round}");
         begin(&shop.store, &name).await;
-        // A third of them is also given up at some moment.
+        // A third of the callers also give up at some moment.
         let patience = match round % 3 {
             0 => Duration::from_micros(round as u64 * 40),
             _ => PATIENCE,
@@ -89,7 +89,7 @@ async fn are_never_apart(
     let mut both = 0;
     for round in 0..ROUNDS {
         let name = format!("user {round}");
-        // Waits for the account's lock, and so for the end of a transaction whose client is gone.
+        // Waits for the account's lock, and so until a transaction ends whose client is gone.
         let all = EndSessions::AllOf(account(&name));
         let was_over = shop.store.end(all, EndReason::LogoutAll).await.unwrap();
         let was_over = was_over.is_none();

@@ -1,4 +1,4 @@
-//! A transaction that would do it wrong is refused before anything is written, and can go on.
+//! The store refuses an unfit transaction before it writes anything, and the transaction can go on.
 
 use std::str::FromStr;
 
@@ -17,7 +17,7 @@ async fn refused(
 ) -> TransactionError {
     let all = EndSessions::AllOf(account("alice"));
     let ended = store.end_in(transaction, all, EndReason::LogoutAll).await;
-    // It was not harmed.
+    // The transaction still works.
     assert_eq!(say(transaction, "SELECT 'goes on'").await, "goes on");
     ended.unwrap_err()
 }
@@ -39,7 +39,7 @@ async fn an_isolation_level_that_would_miss_a_session_is_refused() {
         transaction.commit().await.unwrap();
         assert_eq!(shop.tables().await, before, "{level}");
     }
-    // PostgreSQL has no such level, and takes READ COMMITTED for it.
+    // PostgreSQL has no such level, and uses READ COMMITTED instead.
     let mut transaction = shop.transaction().await;
     let level = "SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED";
     run(&mut transaction, level.to_owned()).await;
@@ -75,15 +75,15 @@ async fn a_transaction_in_another_database_is_refused() {
     let options = PgConnectOptions::from_str(&postgres()).unwrap();
     let there = options.clone().database(&database);
     refuse(there.clone()).await;
-    // Also where another service keeps its sessions in a schema of the same name.
+    // Also if another service keeps its sessions in a schema of the same name.
     let store = PostgresStore::builder(sqlx::PgPool::connect_lazy_with(there.clone()));
     store.schema(&shop.schema).open().await.unwrap();
     refuse(there.clone()).await;
-    // And where the role has no rights, which it would not need there.
+    // Also if the role has no rights there, which it would not need.
     let role = unique("app");
     execute(format!("CREATE ROLE {role}")).await;
     refuse(there.options([("role", role)])).await;
-    // Or where the schema was made anew while the node ran.
+    // Also if the schema was created again while the node ran.
     execute(format!("DROP SCHEMA {} CASCADE", shop.schema)).await;
     refuse(options.clone()).await;
     let store = support::at(postgres()).schema(&shop.schema);
@@ -132,7 +132,7 @@ async fn a_transaction_that_has_failed_before_is_told() {
     assert!(!error.is_busy());
 }
 
-/// Two transactions wait for each other. The server ends one of them, which can be repeated.
+/// Two transactions wait for each other. The server aborts one of them, which can be repeated.
 #[tokio::test]
 async fn a_deadlock_is_told_as_busy() {
     let shop = Shop::open().await;

@@ -29,7 +29,7 @@ async fn connect() -> PgConnection {
     PgConnection::connect(&postgres()).await.unwrap()
 }
 
-/// Has the store know that these issuers keep their sessions in it.
+/// Tells the store that these issuers keep their sessions in it.
 pub(super) async fn introduce(store: &PostgresStore, issuers: &[&str]) {
     let identity = |issuer: &&str| {
         let text = serde_json::json!({ "iss": issuer, "aud": "api", "secret": "00" });
@@ -82,7 +82,7 @@ async fn an_account_is_found_by_any_subject_and_issuer() {
     }
 }
 
-/// The rows of all tables without the columns that hold a time or a transaction of the server's.
+/// The rows of all tables, without columns that hold a time or a transaction number of the server.
 async fn rows(schema: &str) -> String {
     ask(format!(
         "SELECT concat((SELECT json_agg(s ORDER BY s.id) FROM {schema}.sessions s),
@@ -92,7 +92,7 @@ async fn rows(schema: &str) -> String {
     .await
 }
 
-/// Two stores get the same sessions and the same ends, one by the function, one by `end_in`.
+/// Two stores get the same sessions and the same ends: one by the function, and one by `end_in`.
 #[tokio::test]
 async fn the_function_writes_byte_by_byte_what_the_store_writes() {
     let clock = ManualClock::new();
@@ -117,8 +117,8 @@ async fn the_function_writes_byte_by_byte_what_the_store_writes() {
         EndReason::UserDeleted,
         EndReason::EndedByUser,
     ];
-    // An account without a cutoff, one with a cutoff, and one with a cutoff that spares a session;
-    // one that has ended, and one that there is not.
+    // Accounts without a cutoff, with a cutoff, with a cutoff that spares a session, with all
+    // sessions ended, and one that doesn't exist.
     for (round, reason) in reasons.into_iter().enumerate() {
         let kept = begin_both("alice").await;
         clock.advance(std::time::Duration::from_secs(60));
@@ -164,7 +164,7 @@ async fn the_function_writes_byte_by_byte_what_the_store_writes() {
     assert_eq!(logged, pull_all(&shops[0].store, None).await.0);
 }
 
-/// The trigger of the documentation, for another role than the owner of gatepass's tables.
+/// The trigger of the documentation, for a role that doesn't own gatepass's tables.
 pub(super) async fn shop_with_trigger() -> (Shop, String) {
     let shop = Shop::open().await;
     introduce(&shop.store, &[issuer().as_str()]).await;
@@ -172,7 +172,7 @@ pub(super) async fn shop_with_trigger() -> (Shop, String) {
     let page = include_str!("../../../../gatepass/docs/transactions.md");
     let sql = page.split("```sql\n").skip(1);
     let sql = sql.map(|rest| rest.split("```").next().unwrap());
-    // They name the schema and the role of the example.
+    // The statements name the schema and the role of the example.
     let sql = Vec::from_iter(sql).concat();
     let sql = sql
         .replace("gatepass.", &format!("{schema}."))
@@ -354,7 +354,7 @@ async fn a_block_that_catches_an_exception_undoes_the_end_too() {
     assert_eq!(shop.tables().await, before);
 }
 
-/// A caller's temporary tables and search path mean nothing to a function that runs as its owner.
+/// The caller's temporary tables and search path don't affect a function that runs as its owner.
 #[tokio::test]
 async fn a_caller_cannot_have_the_function_write_elsewhere() {
     let (shop, role) = shop_with_trigger().await;
