@@ -23,7 +23,7 @@ pub(crate) fn settle(write: &Write<'_>, settled: &SettleAttempt) -> Result<(), F
     put(write.conn, &written)
 }
 
-/// Removes records that nothing needs at `horizon`, `limit` at most. Returns how many.
+/// Removes at most `limit` records that nothing needs at `horizon`. Returns how many were removed.
 pub(crate) fn purge(conn: &Connection, horizon: Timestamp, limit: usize) -> Result<usize, Failure> {
     let removed = conn
         .prepare_cached(

@@ -30,7 +30,7 @@ use crate::{
     writer::Writer,
 };
 
-/// Sessions and their revocations in one SQLite file.
+/// A store for sessions and revocations in one SQLite file.
 ///
 /// A store is cheap to clone; its threads end with the last clone. The [crate's
 /// documentation](crate) says what it does with the file.

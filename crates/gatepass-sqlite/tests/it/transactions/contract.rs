@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use test_support::transactions::{InTransactions, Transactions};
 use tokio::task::yield_now;
 
-/// A store, and a connection of the application's own.
+/// A store, and the application's own connection.
 struct Shop {
     store: SqliteStore,
     conn: Mutex<Connection>,
