@@ -80,10 +80,11 @@
 //!
 //! A call ends after [`timeout`](PostgresStoreBuilder::timeout) at the latest, and the store closes
 //! a connection that doesn't answer instead of returning it to the pool. It is unknown whether such
-//! a call took effect: for example, a repeated refresh finds out. The server also ends the call if
-//! it is in a transaction, or over a pool that the store has made. For single statements over your
-//! own pool, give its role a limit, such as `ALTER ROLE shop SET statement_timeout = '5s'`. Without
-//! a limit, they may wait for a lock after their caller has given up.
+//! a call took effect. If the client repeats a refresh, the repetition finds out. The server also
+//! ends the call if it is in a transaction, or over a pool that the store has made. For single
+//! statements over your own pool, give its role a limit, such as `ALTER ROLE shop SET
+//! statement_timeout = '5s'`. Without a limit, they may wait for a lock after their caller has
+//! given up.
 //!
 //! sqlx's pool tests each connection before it hands it out, which is a second round trip.
 //! `PgPoolOptions::test_before_acquire(false)` saves it. A pool that the store makes tests only
@@ -97,7 +98,7 @@
 //! hangs up: give gatepass a pool of its own there, or run such transactions on a task
 //! (`tokio::spawn`). [`end_in`](PostgresStore::end_in) works in a transaction of either pool.
 //!
-//! # What survives what
+//! # Crashes and outages
 //!
 //! * **The process is killed:** all acknowledged changes are there. A change that was under way is
 //!   there completely or not at all.
@@ -105,7 +106,7 @@
 //!   which are PostgreSQL's defaults. If `synchronous_commit` is off, the store logs a warning. It
 //!   still writes revocations to disk before it acknowledges them.
 //! * **A failover to a replica that is behind** loses the changes that the replica had not
-//!   received. If a lost change was a refresh, the session goes on from the token that its owner
+//!   received. If a lost change was a refresh, the session continues from the token that its owner
 //!   holds. If it was the end of a session, the session may live again. Synchronous replication
 //!   prevents that.
 //! * **The server is away, or a lock is held for too long:** calls fail as

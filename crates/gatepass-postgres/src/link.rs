@@ -106,8 +106,8 @@ impl Links {
 /// A connection borrowed from the pool. When dropped, it returns to the pool without an open
 /// transaction or a pending answer. If that takes longer than `patience`, it is closed.
 ///
-/// sqlx alone waits for the last answer without a limit. After a network failure, the pool lacks
-/// the connection for a quarter of an hour.
+/// Without this type, sqlx waits for the last answer without a limit. After a network failure, the
+/// pool lacks the connection for a quarter of an hour.
 struct Held {
     conn: Option<PoolConnection<Postgres>>,
     state: State,

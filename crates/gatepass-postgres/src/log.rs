@@ -44,7 +44,7 @@ macro_rules! now_seen {
     };
 }
 
-/// The first transaction number that the statement can't see.
+/// The number after the last transaction that the statement may see.
 macro_rules! now_end {
     () => {
         concat!("pg_catalog.pg_snapshot_xmax(", now_seen!(), ")")

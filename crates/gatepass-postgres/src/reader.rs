@@ -43,9 +43,9 @@ use crate::{
 /// ```
 ///
 /// The role sees the ids of sessions and accounts, and whether they have ended. It doesn't see
-/// subjects or identities. The id of an account is a hash of issuer and subject without a key, so
-/// the role can check whether a subject that it guesses is logged in. Listening for notifications
-/// needs no right. The reader asks the primary, and never a replica.
+/// subjects or identities. The id of an account is an unkeyed hash of issuer and subject. So the
+/// role can check whether a subject that it guesses is logged in. Listening for notifications needs
+/// no right. The reader asks the primary, and never a replica.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -219,7 +219,7 @@ impl PostgresStore {
     /// }
     /// ```
     ///
-    /// The rules and limits are those of `end_in`. The call locks the session's row until the
+    /// It has the same rules and limits as `end_in`. The call locks the session's row until the
     /// transaction ends, so refreshes and the end of this session wait meanwhile.
     ///
     /// # Errors

@@ -30,7 +30,7 @@
 //! to a server that has forgotten it.
 //!
 //! An account is one small value, however many sessions it has. The value has the number of the
-//! last session, and the numbers up to which sessions have ended. A logout everywhere writes that
+//! last session, and the number up to which sessions have ended. A logout everywhere writes that
 //! value and one log entry, which replaces the account's last such entry. A login that ends older
 //! sessions to make room does the same. For example, 100,000 sessions end as fast as one. The purge
 //! marks and removes the sessions later, in small steps.
@@ -99,23 +99,24 @@
 //!
 //! A call ends after [`timeout`](RedisStoreBuilder::timeout) at the latest. If no answer came over
 //! its connection meanwhile, the store gives up that connection, and the next call makes a new one.
-//! Other connections stay. It is unknown whether the server has run the call. For example, if the
-//! client repeats a refresh, the repetition finds out.
+//! Other connections stay. It is unknown whether the server has run the call. If the client repeats
+//! a refresh, the repetition finds out.
 //!
 //! # Your own transaction
 //!
 //! No transaction spans your database and Redis. [`gatepass::docs::transactions`] says how to end
 //! the sessions of a user whose password you change, even if the process dies in between.
 //!
-//! # What survives what
+//! # Crashes and outages
 //!
 //! * **The process is killed:** all acknowledged changes are there. A change that was under way is
 //!   there completely or not at all.
 //! * **The server crashes:** with `appendonly yes` and `appendfsync always`, the same. With
 //!   `everysec`, Redis's default once `appendonly` is on, a power failure may lose the last second
-//!   or two. A lost refresh does no harm, because the session goes on from the token that its owner
-//!   holds. If the beginning of a session was lost, the session is unknown. If its end was lost, it
-//!   may live again. If the server writes nothing to disk, the store logs a warning when it opens.
+//!   or two. A lost refresh does no harm, because the session continues from the token that its
+//!   owner holds. If the beginning of a session was lost, the session is unknown. If its end was
+//!   lost, it may live again. If the server writes nothing to disk, the store logs a warning when
+//!   it opens.
 //! * **A failover to a replica that is behind** loses, in the same way, the changes that the
 //!   replica had not received. [`replicas`](RedisStoreBuilder::replicas) makes that less likely:
 //!   the store acknowledges a change only when that many replicas have it. A primary that is cut

@@ -48,7 +48,7 @@
 //! [`SqliteStore::end_in`] ends sessions in your own transaction on the same file: they end with
 //! its commit, or not at all. [`gatepass::docs::transactions`] has the details.
 //!
-//! # What survives what
+//! # Crashes and outages
 //!
 //! * **The process is killed:** all acknowledged changes are there at the next start, or in the
 //!   next statement of another process. A change that was under way is there completely or not at
@@ -57,7 +57,7 @@
 //!   mode with `synchronous=FULL`: SQLite syncs the log at each commit, and the directory when it
 //!   creates the log. On macOS, `fullfsync` is on. Some disks and virtual machines acknowledge an
 //!   `fsync` too early, and can lose the latest commits. If a lost commit was a refresh, the
-//!   session goes on from the token that its owner holds. If it was the end of a session, the
+//!   session continues from the token that its owner holds. If it was the end of a session, the
 //!   session may live again.
 //! * **The disk is full, or a lock is held for too long:** changes fail as
 //!   [`StoreError`](gatepass::StoreError), which is a 503 and never a refusal. Reads still work.

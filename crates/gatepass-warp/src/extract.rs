@@ -29,7 +29,7 @@ use crate::connection::Connection;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a gate cannot extract `{Self}`",
-    label = "a gate knows no such thing of the user or the request",
+    label = "gates can extract only some types",
     note = "gates extract `Auth`, `Option<Auth>`, `Scoped<R>`, `Claims<T>`, `User<T>`, `ClientDevice`, `PresentedToken`, `SameSite`, `Connection`, and pairs of these"
 )]
 pub trait FromAuthRequest: Sized + Send + 'static {

@@ -357,7 +357,7 @@ fn rejected(rejection: wire::AuthRejection, method: &str) -> AuthRejection {
 /// ```
 #[expect(
     clippy::type_complexity,
-    reason = "it is that of a gate, for one more value"
+    reason = "it is the type of a gate, with one more value"
 )]
 pub fn gate_before<G, F, A, T>(
     gate: G,

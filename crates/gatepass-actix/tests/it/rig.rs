@@ -16,7 +16,7 @@ pub(crate) async fn authority() -> Authority {
     authority_over(Transport::Bearer).await
 }
 
-/// An authority whose tokens travel like this.
+/// An authority whose tokens travel by `transport`.
 pub(crate) async fn authority_over(transport: Transport) -> Authority {
     let secret = MasterSecret::generate().unwrap();
     let builder = Authority::builder("https://issuer.test", "api", secret, MemoryStore::new());

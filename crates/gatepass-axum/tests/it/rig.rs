@@ -33,7 +33,7 @@ impl Rig {
         Self::over(Transport::Bearer).await
     }
 
-    /// A rig whose tokens travel like this.
+    /// A rig whose tokens travel by `transport`.
     pub(crate) async fn over(transport: Transport) -> Self {
         let clock = ManualClock::new();
         let store = TestStore::new(MemoryStore::with_clock(clock.clone())).durable();

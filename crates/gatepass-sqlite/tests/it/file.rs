@@ -249,7 +249,7 @@ async fn a_lock_that_another_holds_makes_it_busy_and_no_more() {
     let error = store.end(target, EndReason::Logout).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Busy);
     let (loaded, _) = store.load(session.id).await.unwrap();
-    assert_eq!(loaded, Some(session.clone()), "whoever reads does not wait");
+    assert_eq!(loaded, Some(session.clone()), "a read does not wait");
 
     application.execute_batch("COMMIT").unwrap();
     let (loaded, _) = store.load(session.id).await.unwrap();

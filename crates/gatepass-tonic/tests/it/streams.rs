@@ -175,7 +175,7 @@ async fn a_deadline_is_kept_by_a_service_and_by_a_gate_that_waits() {
             matches!(code, Code::Cancelled | Code::DeadlineExceeded),
             "{status:?}"
         );
-        assert_eq!(reason(&status), None, "nobody was refused");
+        assert_eq!(reason(&status), None, "no call was refused");
     }
 }
 

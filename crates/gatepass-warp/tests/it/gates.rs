@@ -264,7 +264,7 @@ async fn requirements_are_those_of_the_core() {
         Some(Auth(pass)) => pass.subject().to_string(),
         None => "a stranger".to_owned(),
     };
-    // A handler that takes `Auth` refuses strangers, also behind a gate that lets them through.
+    // A handler that takes `Auth` refuses strangers, even behind a gate that lets them through.
     let needed = maybe.clone();
     let handler = || service.handler::<Auth>();
     let app = gated(warp::path!("recent"), recent, handler())
