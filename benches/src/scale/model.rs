@@ -93,8 +93,8 @@ pub(super) fn pulls(revocations: f64) -> f64 {
 const FORMULA: &str = "\
 ## The model
 
-With logins per second *L* over all nodes, the part *q* of them that ends by a revocation, the
-lifetime *T* of an access token in seconds, and *N* nodes:
+A service has *N* nodes and *L* logins per second over all nodes. The share *q* of the logins ends
+in a revocation, and an access token lives for *T* seconds.
 
 * revocations per second: *r* = *L* · *q*
 * entries in the store's log: *R* = *r* · (*T* + 600)
