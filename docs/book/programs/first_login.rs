@@ -1,3 +1,5 @@
+//! A login, a guarded route and a logout: the program of the guide's first login, and its tests.
+
 use std::net::SocketAddr;
 
 use axum::{Router, routing::get};
