@@ -12,7 +12,7 @@ use crate::{
     sql::Statement,
 };
 
-/// What the database is opened for.
+/// The purpose for which the database is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// To store sessions.

@@ -30,7 +30,7 @@ pub(crate) struct Settings {
     pub(crate) replicas: Option<(u32, Duration)>,
 }
 
-/// What to open: the log alone, or the store.
+/// The part to open: the log alone, or the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     Log,

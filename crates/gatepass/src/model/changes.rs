@@ -251,7 +251,7 @@ pub struct ChangeIdentity {
     pub from: GrantVersion,
     /// The identity from now on.
     pub identity: Identity,
-    /// What happens to the access tokens that were issued before.
+    /// The consequence for the access tokens that were issued before.
     pub effect: GrantEffect,
 }
 

@@ -50,7 +50,7 @@ impl Grant {
     }
 }
 
-/// What happens to the access tokens that were issued before a change of rights.
+/// The consequence of a change of rights for the access tokens that were issued before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,

@@ -11,8 +11,8 @@ use crate::env::clock::Timestamp;
 /// tell an operator nothing, and a client must not be able to fill the disk of the log.
 pub(super) const TRACED_PER_SECOND: u32 = 10;
 
-/// The recently traced refusals, by event and reason. gatepass chooses these names, so their number
-/// is bounded whatever clients send.
+/// The recently traced refusals, by event and reason. gatepass chooses these names, so no client
+/// can raise their number.
 #[derive(Default)]
 pub(super) struct Sampling(Mutex<HashMap<(&'static str, &'static str), Window>>);
 
