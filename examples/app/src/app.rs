@@ -22,6 +22,7 @@ use crate::{
     answer::Answer,
     brought::{Brought, CookieNames},
     demo::{Action, Demo},
+    greeting::{Interface, greeting},
     location::{Database, StoreLocation},
     pages::{self, Asset},
     peer::Peer,
@@ -172,27 +173,25 @@ impl App {
         })
     }
 
-    /// Tells the terminal that the application listens on `address`, who the demo users are, and
-    /// lines of shell to try it with.
+    /// Tells the terminal that the application listens on `address`, and how to try it.
     pub fn announce(&mut self, address: SocketAddr) {
         let actions = self.demo.actions();
         let config = pages::config(address, &self.demo_names, &self.settings, &actions);
         self.config = config.to_string().into();
-        let Settings {
-            issuer, transport, ..
-        } = &*self.settings;
-        let banner = pages::banner(address, issuer, &self.demo_names, *transport);
-        // The reader of stdout may be gone; the service runs all the same.
-        let _ = writeln!(io::stdout(), "{banner}");
+        self.greet(address, Interface::Page);
     }
 
-    /// Tells the terminal the same as [`announce`](Self::announce), with lines of shell of the
-    /// caller's, which have `{address}`, `{name}` and `{password}` filled in: where the routes are
-    /// others than those of most examples.
-    pub fn announce_with(&self, address: SocketAddr, lines: &str) {
-        let banner = pages::banner_with(address, &self.settings.issuer, &self.demo_names, lines);
-        // As above.
-        let _ = writeln!(io::stdout(), "{banner}");
+    /// Tells the terminal the same as [`announce`](Self::announce), where there is no page and the
+    /// routes are others than those of most examples. With `--curl` it prints `lines` of shell, in
+    /// which it fills in `{address}`, `{name}` and `{password}`.
+    pub fn announce_with(&self, address: SocketAddr, lines: &'static str) {
+        self.greet(address, Interface::Shell(lines));
+    }
+
+    fn greet(&self, address: SocketAddr, interface: Interface) {
+        let greeting = greeting(address, &self.settings, &self.demo_names, interface);
+        // The reader of stdout may be gone; the service runs all the same.
+        let _ = writeln!(io::stdout(), "{greeting}");
     }
 
     /// The source of its time.

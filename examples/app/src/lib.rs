@@ -8,6 +8,7 @@ mod answer;
 mod app;
 mod brought;
 mod demo;
+mod greeting;
 mod location;
 mod own_account;
 mod pages;

@@ -1,11 +1,14 @@
-//! The texts of the application: for browsers, for API clients, and for the terminal.
+//! The texts of the application for browsers and for API clients.
 
 use std::net::SocketAddr;
 
 use gatepass::{Pass, Transport};
 use serde_json::{Value, json};
 
-use crate::{answer::millis, demo::Action, peer::PeerUrl, settings::Settings, users::DEMO};
+use crate::{
+    answer::millis, demo::Action, greeting::transcript, peer::PeerUrl, settings::Settings,
+    users::demo_users,
+};
 
 /// The answer to `GET /me`: the user who asked, and the session.
 #[must_use]
@@ -133,7 +136,7 @@ pub(crate) fn config(
     let users: Vec<_> = demo_users(demo_names)
         .map(|(name, password, scope)| json!({"name": name, "password": password, "scope": scope}))
         .collect();
-    let transcript = (!users.is_empty()).then(|| transcript(address, lines(settings.transport)));
+    let transcript = (!users.is_empty()).then(|| transcript(address, settings.transport));
     json!({
         "transport": match settings.transport {
             Transport::Bearer => "bearer",
@@ -150,69 +153,6 @@ pub(crate) fn config(
     })
 }
 
-/// The text that is printed at the start.
-pub(crate) fn banner(
-    address: SocketAddr,
-    issuer: &str,
-    demo_names: &[String],
-    transport: Transport,
-) -> String {
-    banner_with(address, issuer, demo_names, lines(transport))
-}
-
-/// The text that is printed at the start, with lines of shell for other routes than those of most
-/// examples.
-pub(crate) fn banner_with(
-    address: SocketAddr,
-    issuer: &str,
-    demo_names: &[String],
-    lines: &str,
-) -> String {
-    let mut banner = format!("Listening on http://{address}\n");
-    let here = format!("http://{address}");
-    // An issuer that was chosen has its reasons, such as a proxy in front.
-    if issuer == Settings::ISSUER && issuer != here {
-        banner.push_str(&format!(
-            "The tokens name the issuer {issuer}, whatever --listen says: a restart on another\n\
-             port logs nobody out. For OAuth clients that look for this server's endpoints, start\n\
-             with --issuer {here} and a store of its own.\n"
-        ));
-    }
-    let users: String = demo_users(demo_names)
-        .map(|(name, password, scope)| {
-            format!("  {name:<6} password {password:<20} scope {scope}\n")
-        })
-        .collect();
-    if !users.is_empty() {
-        banner.push_str("\nDemo users:\n");
-        banner.push_str(&users);
-        banner.push_str("\nTo try it, paste this into another terminal:\n\n");
-        banner.push_str(&transcript(address, lines));
-    }
-    banner
-}
-
-fn demo_users(names: &[String]) -> impl Iterator<Item = (&str, &str, &str)> {
-    DEMO.into_iter()
-        .filter(move |(name, ..)| names.iter().any(|demo| demo == name))
-}
-
-/// Lines for any POSIX shell with curl and sed: a login, a refresh, and the two ways to log out.
-fn lines(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Bearer | Transport::Both => include_str!("transcript.sh"),
-        Transport::Cookie => include_str!("transcript-cookies.sh"),
-    }
-}
-
-fn transcript(address: SocketAddr, lines: &str) -> String {
-    let [(name, password, _), ..] = DEMO;
-    lines
-        .replace("{address}", &address.to_string())
-        .replace("{name}", name)
-        .replace("{password}", password)
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -227,23 +167,16 @@ mod tests {
     fn only_demo_users_that_there_are_have_their_passwords_shown() {
         let address: SocketAddr = "127.0.0.1:3000".parse().unwrap();
         let shown = |names: &[String], transport: &str| {
-            let settings = settings(transport);
-            [
-                config(address, names, &settings, &[]).to_string(),
-                banner(address, "https://issuer.test", names, settings.transport),
-            ]
+            config(address, names, &settings(transport), &[]).to_string()
         };
         for transport in TRANSPORTS {
-            for text in shown(&["alice".to_owned()], transport) {
-                assert!(text.contains("alice-in-wonderland") && !text.contains("bob-the-builder"));
-                assert!(text.contains("http://127.0.0.1:3000"), "{text}");
-                for left in ["{name}", "{password}", "{address}"] {
-                    assert!(!text.contains(left), "{left} in {text}");
-                }
+            let text = shown(&["alice".to_owned()], transport);
+            assert!(text.contains("alice-in-wonderland") && !text.contains("bob-the-builder"));
+            assert!(text.contains("http://127.0.0.1:3000"), "{text}");
+            for left in ["{name}", "{password}", "{address}"] {
+                assert!(!text.contains(left), "{left} in {text}");
             }
-            for text in shown(&[], transport) {
-                assert!(!text.contains("alice"), "{text}");
-            }
+            assert!(!shown(&[], transport).contains("alice"));
         }
     }
 
@@ -306,29 +239,6 @@ mod tests {
         for form in forms {
             let (tag, _) = form.split_once('>').unwrap();
             assert!(tag.contains(r#" method="post""#), "{tag}");
-        }
-    }
-
-    #[test]
-    fn a_server_whose_issuer_is_another_address_says_so_when_it_starts() {
-        let said = |address: &str, issuer: &str| {
-            banner(address.parse().unwrap(), issuer, &[], Transport::Bearer)
-        };
-        for (address, issuer, says_so) in [
-            ("127.0.0.1:3000", Settings::ISSUER, false),
-            ("127.0.0.1:4000", Settings::ISSUER, true),
-            ("0.0.0.0:3000", Settings::ISSUER, true),
-            ("127.0.0.1:4000", "http://127.0.0.1:4000", false),
-            ("127.0.0.1:4000", "https://shop.example", false),
-        ] {
-            let said = said(address, issuer);
-            assert!(said.starts_with(&format!("Listening on http://{address}\n")));
-            assert_eq!(said.contains("--issuer http://"), says_so, "{said}");
-            assert_eq!(
-                said.contains(issuer),
-                says_so || issuer.contains(address),
-                "{said}"
-            );
         }
     }
 

@@ -30,6 +30,10 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
 
+    /// Also prints lines of shell with curl, to log in, refresh and log out in another terminal
+    #[arg(long, env = "GATEPASS_CURL")]
+    pub curl: bool,
+
     /// The place of the sessions: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, redis://USER:PASSWORD@HOST (rediss:// to encrypt, separated by commas for a cluster), or `memory`, to forget them at the end. Nodes of one store need the same --secret-file, --issuer and --audience
     // Not shown by --help: the address of a database may hold its password.
     #[arg(

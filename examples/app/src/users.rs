@@ -76,6 +76,12 @@ pub(crate) const DEMO: [(&str, &str, &str); 3] = [
     ("root", "root-of-all-evil", "profile admin"),
 ];
 
+/// Those of the demo users who are there: name, password and scope.
+pub(crate) fn demo_users(names: &[String]) -> impl Iterator<Item = (&str, &str, &str)> {
+    DEMO.into_iter()
+        .filter(move |(name, ..)| names.iter().any(|demo| demo == name))
+}
+
 /// Longest password in bytes. More than any password manager makes.
 pub(crate) const MAX_PASSWORD: usize = 1024;
 
