@@ -117,10 +117,13 @@ fn main() -> anyhow::Result<()> {
     let is_asked = |name: &str| arguments.is_empty() || arguments.iter().any(|asked| asked == name);
     let start = Instant::now();
     let mut tables = Vec::new();
-    for (name, always, in_full) in PARTS.iter().filter(|(name, ..)| is_asked(name)) {
-        println!("== {name}, after {:.0} s", start.elapsed().as_secs_f64());
+    let parts: Vec<_> = PARTS.iter().filter(|(name, ..)| is_asked(name)).collect();
+    for (number, (name, always, in_full)) in (1..).zip(&parts) {
+        let label = format!("== measure {number}/{}", parts.len());
+        println!("{label}: {name}");
+        let begun = Instant::now();
         let mut table = Table::new(size);
-        for bench in always.iter().chain(size.pick(&[][..], in_full)) {
+        for bench in always.iter().chain(size.pick(&[][..], *in_full)) {
             // The table still shows the measurements of the others.
             if let Err(error) = bench(&mut table) {
                 let failed = format!("A part of `{name}` could not be measured: {error:#}");
@@ -131,11 +134,12 @@ fn main() -> anyhow::Result<()> {
         if size == Size::Full {
             report::write(name, &table)?;
         }
+        println!("{label}: done in {:.0} s", begun.elapsed().as_secs_f64());
         tables.push((name, table));
     }
     for (name, table) in tables {
         println!("\n{name}\n{table}");
     }
-    println!("{:.0} s in all", start.elapsed().as_secs_f64());
+    println!("== measure: done in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
 }

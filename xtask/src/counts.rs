@@ -44,7 +44,7 @@ use self::{
 use crate::{
     apt,
     program::{Missing, answers},
-    progress::step,
+    progress::{Steps, step},
 };
 
 /// The part of a count by which it may differ from the record.
@@ -64,7 +64,8 @@ pub(crate) fn ready(sh: &Shell, missing: Missing) -> anyhow::Result<()> {
     }
     anyhow::ensure!(
         is_there(),
-        "valgrind is missing: install it, on Debian with `apt-get install valgrind`"
+        "valgrind is missing: install it, on Debian with `apt-get install valgrind`, or have `cargo \
+         xtask setup` do so where it runs as root"
     );
     Ok(())
 }
@@ -72,10 +73,12 @@ pub(crate) fn ready(sh: &Shell, missing: Missing) -> anyhow::Result<()> {
 /// Counts, and compares with the record. With `update` it replaces the record instead.
 pub(crate) fn check(sh: &Shell, update: bool) -> anyhow::Result<()> {
     ready(sh, Missing::Reported)?;
-    step("bench", "build the operations to count");
+    let mut steps = Steps::new("bench", 2);
+    steps.next("build the operations to count");
     let program = profile::build(sh)?;
     let environment = Environment::ask(sh, &program)?;
-    let counts = callgrind::count_all(sh, &program)?;
+    let counts = callgrind::count_all(sh, &program, &mut steps)?;
+    steps.done();
     let now = Record::new(environment, counts);
 
     let path = sh.current_dir().join(RECORD);

@@ -5,7 +5,7 @@ use xshell::Shell;
 use crate::{
     browser, counts, interop,
     program::{Missing, answers},
-    progress::step,
+    progress::{Steps, step},
     semver, servers, tools,
 };
 
@@ -30,32 +30,50 @@ const NEEDED: &[(&str, &[&str], &str)] = &[
 
 /// Checks, and installs what the project needs of its own.
 pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
-    run(sh)?;
-    interop::ready(sh, Missing::Installed)?;
-    servers::ready(sh, Missing::Installed)?;
-    browser::ready(sh, Missing::Installed)?;
     // The counts on record are of such a machine, and valgrind runs on few others.
-    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        counts::ready(sh, Missing::Installed)?;
-    }
-    for tool in [
+    let can_count = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+    let mut tools = vec![
         tools::TYPOS,
         tools::CARGO_HACK,
         tools::CARGO_DENY,
         tools::CARGO_SHEAR,
-    ] {
-        tool.ready(sh, Missing::Installed)?;
-    }
+    ];
     // It takes longest to compile, and has nothing to do before that.
     if semver::last_release(sh)?.is_some() {
-        tools::CARGO_SEMVER_CHECKS.ready(sh, Missing::Installed)?;
+        tools.push(tools::CARGO_SEMVER_CHECKS);
     }
+
+    let mut steps = Steps::new("setup", 4 + usize::from(can_count) + tools.len());
+    steps.next(PROGRAMS);
+    check(sh)?;
+    steps.next("Python, Node and the libraries of `interop`");
+    interop::ready(sh, Missing::Installed)?;
+    steps.next("PostgreSQL, PgBouncer and Redis");
+    servers::ready(sh, Missing::Installed)?;
+    steps.next("Chromium and the libraries of `browser`");
+    browser::ready(sh, Missing::Installed)?;
+    if can_count {
+        steps.next("valgrind");
+        counts::ready(sh, Missing::Installed)?;
+    }
+    for tool in tools {
+        steps.next(tool.name());
+        tool.ready(sh, Missing::Installed)?;
+    }
+    steps.done();
     Ok(())
 }
 
-/// Fails with one line for each thing that is missing.
+const PROGRAMS: &str = "rustfmt, clippy, git";
+
+/// Checks alone, for the other commands.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
-    step("setup", "rustfmt, clippy, git");
+    step("setup", PROGRAMS);
+    check(sh)
+}
+
+/// Fails with one line for each thing that is missing.
+fn check(sh: &Shell) -> anyhow::Result<()> {
     let missing: Vec<String> = NEEDED
         .iter()
         .filter(|(_, ask, _)| !answers(sh, ask))

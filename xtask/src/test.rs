@@ -7,46 +7,66 @@ use xshell::{Shell, cmd};
 use crate::{
     browser, interop,
     program::{Missing, has_nextest, is_ci},
-    progress::step,
-    servers::Servers,
+    progress::{Steps, step},
+    servers::{self, Servers},
     setup,
 };
 
-/// Runs the doc tests, the core's tests with its other backend, other libraries, then all others,
-/// so that the runner's summary is what ends the output.
+/// Installs what the tests need, then runs the doc tests, the core's tests with its other backend,
+/// other libraries, then all others, so that the runner's summary is what ends the output.
 pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
     setup::run(sh)?;
+    // A recipe logs in at a provider that npm has.
+    interop::ready(sh, Missing::Installed)?;
+    let has_browser = has_browser(sh)?;
+    servers::ready(sh, Missing::Installed)?;
 
+    let before = if args.is_empty() { 4 } else { 0 };
+    let mut steps = Steps::new("test", before + usize::from(has_browser) + 1);
     if args.is_empty() {
-        step("test", "doc tests");
+        steps.next("doc tests");
         cmd!(sh, "cargo test --workspace --doc").quiet().run()?;
-        step("test", "the core with the other backend");
+        steps.next("the core with the other backend");
         cmd!(
             sh,
             "cargo test --quiet --package gatepass --no-default-features --features rust_crypto --tests"
         )
         .quiet()
         .run()?;
+        steps.next("other people's libraries");
         interop::run(sh, Missing::Installed)?;
-        step("test", "the JavaScript client in Node");
+        steps.next("the JavaScript client in Node");
         client(sh)?;
     } else {
         step("test", "no doc tests: the arguments are the test runner's");
     }
-
-    // A recipe logs in at a provider that npm has.
-    interop::ready(sh, Missing::Installed)?;
-    let has_browser = has_browser(sh)?;
     let excluded: &[&str] = if has_browser {
+        steps.next("the pages' HTML");
         browser::validate(sh)?;
         &[]
     } else {
         &["--exclude", browser::PACKAGE]
     };
+
+    let runner = if has_nextest(sh) {
+        "cargo-nextest"
+    } else {
+        "cargo test"
+    };
+    steps.next(&format!("all others, with {runner}"));
+    others(sh, args, excluded)?;
+    if has_browser {
+        browser::tell_of_pictures(sh)?;
+    }
+    steps.done();
+    Ok(())
+}
+
+/// The tests that are neither doc tests nor scripts, with the servers that they need.
+fn others(sh: &Shell, args: &[OsString], excluded: &[&str]) -> anyhow::Result<()> {
     let servers = Servers::start(sh, Missing::Installed)?;
     let environment = servers.environment();
     if has_nextest(sh) {
-        step("test", "all others, with cargo-nextest");
         let profile = if is_ci() { "ci" } else { "default" };
         cmd!(
             sh,
@@ -56,7 +76,6 @@ pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
         .quiet()
         .run()?;
     } else {
-        step("test", "all others, with cargo test");
         // Without this, one broken crate hides what is broken in the others.
         let go_on: &[&str] = if is_ci() { &["--no-fail-fast"] } else { &[] };
         cmd!(
@@ -66,9 +85,6 @@ pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
         .envs(environment)
         .quiet()
         .run()?;
-    }
-    if has_browser {
-        browser::tell_of_pictures(sh)?;
     }
     Ok(())
 }

@@ -67,6 +67,10 @@ pub(crate) const TYPOS: Tool = Tool {
 };
 
 impl Tool {
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The program, if it is there in the right version.
     pub(crate) fn installed(&self, sh: &Shell) -> anyhow::Result<Option<PathBuf>> {
         let program = self.root(sh)?.join("bin").join(self.name);

@@ -66,6 +66,8 @@ fn a_command_that_lacks_something_says_how_to_get_it_and_installs_nothing() {
     for (args, said) in [
         (&["servers"][..], "apt-get install redis-server"),
         (&["interop"], "apt-get install python3-venv nodejs npm"),
+        (&["browser"], "apt-get install chromium"),
+        (&["bench", "--check"], "apt-get install valgrind"),
     ] {
         let Outcome {
             succeeded,

@@ -15,7 +15,7 @@ use std::{
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
-use crate::{metadata, progress::step};
+use crate::{metadata, progress::Steps};
 
 /// The function of the program that repeats an operation: nothing outside of it is counted.
 const COUNTED: &str = "--toggle-collect=*counted_operations*";
@@ -28,13 +28,17 @@ struct Operation {
 
 /// The instructions of each operation. It runs as many at once as there are processors, which
 /// changes no count.
-pub(super) fn count_all(sh: &Shell, program: &Path) -> anyhow::Result<BTreeMap<String, u64>> {
+pub(super) fn count_all(
+    sh: &Shell,
+    program: &Path,
+    steps: &mut Steps,
+) -> anyhow::Result<BTreeMap<String, u64>> {
     let operations = operations(&cmd!(sh, "{program}").quiet().read()?)?;
     let directory = metadata::target_directory(sh)?.join("instructions");
     fs::create_dir_all(&directory)?;
     let at_once = thread::available_parallelism().map_or(1, usize::from);
     let text = format!("count {} operations under callgrind", operations.len());
-    step("bench", &text);
+    steps.next(&text);
 
     let (next, counts) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     let work = || -> anyhow::Result<()> {
