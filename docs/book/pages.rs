@@ -1,6 +1,4 @@
 //! The pages show the code that is tested.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 #[test]
 fn the_first_login_shows_the_program_that_is_tested() {
     let (page, program) = (
