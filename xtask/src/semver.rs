@@ -23,9 +23,12 @@ pub(crate) fn run(sh: &Shell, baseline: Option<&str>) -> anyhow::Result<()> {
             anyhow::ensure!(known, "git knows no revision {given}");
             given.to_owned()
         }
-        None => match last_release(sh)? {
+        None => match last_release(sh) {
             Some(tag) => tag,
-            None => return no_release("semver", &metadata),
+            None => {
+                anyhow::ensure!(!is_shallow(sh), "{SHALLOW}");
+                return no_release("semver", &metadata);
+            }
         },
     };
     let checks = tools::CARGO_SEMVER_CHECKS.installed(sh)?;
@@ -36,10 +39,14 @@ pub(crate) fn run(sh: &Shell, baseline: Option<&str>) -> anyhow::Result<()> {
 
 /// As [`run`], for `lint`: says NOT CHECKED if the tool is not there.
 pub(crate) fn check(sh: &Shell, metadata: &Metadata) -> anyhow::Result<()> {
-    let Some(release) = last_release(sh)? else {
+    let what = "changes to the published crates' API";
+    let Some(release) = last_release(sh) else {
+        if is_shallow(sh) {
+            step("lint", &format!("NOT CHECKED: {what}: {SHALLOW}"));
+            return Ok(());
+        }
         return no_release("lint", metadata);
     };
-    let what = "changes to the published crates' API";
     match tools::CARGO_SEMVER_CHECKS.installed_for(sh, what)? {
         Some(checks) => compare(sh, &checks, "lint", &release, metadata),
         None => Ok(()),
@@ -48,18 +55,21 @@ pub(crate) fn check(sh: &Shell, metadata: &Metadata) -> anyhow::Result<()> {
 
 /// The tag of the last release before this commit, such as `v0.1.0`. A tag of this commit is that
 /// of the release that is being checked.
-pub(crate) fn last_release(sh: &Shell) -> anyhow::Result<Option<String>> {
+pub(crate) fn last_release(sh: &Shell) -> Option<String> {
     let described = cmd!(sh, "git describe --tags --abbrev=0 --match v[0-9]* HEAD^");
-    if let Ok(tag) = described.quiet().ignore_stderr().read() {
-        return Ok(Some(tag));
-    }
-    let shallow = cmd!(sh, "git rev-parse --is-shallow-repository");
-    let shallow = shallow.quiet().ignore_stderr().read();
-    anyhow::ensure!(
-        shallow.ok().as_deref() != Some("true"),
-        "this clone is shallow, so git doesn't know the last release: run `git fetch --unshallow --tags`"
-    );
-    Ok(None)
+    described.quiet().ignore_stderr().read().ok()
+}
+
+const SHALLOW: &str =
+    "this clone is shallow, and may lack the last release: run `git fetch --unshallow --tags`";
+
+fn is_shallow(sh: &Shell) -> bool {
+    let asked = cmd!(sh, "git rev-parse --is-shallow-repository");
+    asked
+        .quiet()
+        .ignore_stderr()
+        .read()
+        .is_ok_and(|answer| answer == "true")
 }
 
 fn no_release(command: &str, metadata: &Metadata) -> anyhow::Result<()> {
