@@ -1,4 +1,5 @@
 //! The pages show the code that is tested.
+
 #[test]
 fn the_first_login_shows_the_program_that_is_tested() {
     let (page, program) = (
