@@ -1,4 +1,4 @@
-//! The command line, and who does what it says.
+//! The arguments of the command line, and the dispatch to its commands.
 
 use std::{
     fmt,
@@ -22,10 +22,10 @@ use crate::{
     sessions,
 };
 
-/// Makes keys and secrets for gatepass, shows what is in a token, prints key sets, lists and ends
-/// sessions, and finds out what is wrong with a store and its nodes
+/// Makes keys and secrets for gatepass, shows the content of a token, prints key sets, lists and
+/// ends sessions, and finds faults of a store and its nodes
 ///
-/// Exits with 0 if all is well, with 1 if not, and with 2 if it was called wrongly.
+/// Exits with 0 if all is well, with 1 if not, and with 2 if you called it wrongly.
 #[derive(Debug, Parser)]
 #[command(name = "gatepass", version)]
 pub(crate) struct Args {
@@ -37,25 +37,23 @@ pub(crate) struct Args {
 enum Command {
     /// Make a secret or a private key, in a new file that only its owner may read
     ///
-    /// Prints what may be known of it: the key's id (of a secret the one that it has as an HS256
-    /// key), and of a key pair, in a second line, the public JWK. A file that exists is never
-    /// overwritten.
+    /// Prints what you may publish: the key's id, and for a key pair the public JWK on a second
+    /// line. The id of a secret is the id of its HS256 key. It never overwrites a file.
     #[command(subcommand)]
     Keygen(Keygen),
 
-    /// Show what is in an access or refresh token, and all that is wrong with it
+    /// Show the content of an access or refresh token, and everything that is wrong with it
     ///
-    /// Nothing that it shows is verified, but for the signature, where --key is given. Neither the
-    /// revocation of a token is checked, nor whether issuer and audience are those that a service
-    /// accepts. Exits with 1 if anything is wrong with the token.
+    /// Verifies nothing but the signature, and that only with --key. It doesn't check whether the
+    /// token is revoked, or whether your service accepts its issuer and audience. Exits with 1 if
+    /// anything is wrong with the token.
     Inspect {
-        /// The token, or - for standard input, which is the default: arguments show up in the list
-        /// of processes
+        /// The token, or - for standard input (default). The list of processes shows arguments
         #[arg(default_value = "-", hide_default_value = true)]
         token: String,
 
-        /// The file of the key to check the signature with: PEM, JWK, JWKS, or a secret, as FILE or
-        /// as ALG:FILE
+        /// The file of the key to check the signature with: PEM, JWK, JWKS or a secret, as FILE or
+        /// ALG:FILE
         #[arg(long, value_name = "[ALG:]FILE", value_parser = key_file())]
         key: Option<KeyFile>,
 
@@ -68,10 +66,10 @@ enum Command {
         audience: Option<String>,
     },
 
-    /// Find out what is wrong with a store, and with the nodes that use it
+    /// Find faults of a store and of the nodes that use it
     ///
-    /// It changes nothing. It knows of nodes that leave heartbeats. Exits with 0 if nothing needs
-    /// to be done, with 1 if something does, and with 2 if it was called wrongly.
+    /// It changes nothing, and knows only nodes that leave heartbeats. Exits with 0 if you need to
+    /// do nothing, with 1 if there is something to do, and with 2 if you called it wrongly.
     Doctor {
         #[command(flatten)]
         store: StoreArgs,
@@ -87,8 +85,8 @@ enum Command {
 
     /// List, show, count and end the sessions in a store
     ///
-    /// All but `end` only read. Exits with 0 if it did what it was asked, with 1 if not, and with 2
-    /// if it was called wrongly.
+    /// All but `end` only read. Exits with 0 if it did what you asked, with 1 if not, and with 2 if
+    /// you called it wrongly.
     Sessions {
         #[command(flatten)]
         store: StoreArgs,
@@ -97,21 +95,21 @@ enum Command {
         command: Box<sessions::Command>,
     },
 
-    /// Print the JSON Web Key Set of public keys, for those who verify
+    /// Print the JSON Web Key Set of public keys, for services that verify tokens
     Jwks {
-        /// Private or public keys in PEM, as FILE or as ALG:FILE where the algorithm is not the
-        /// usual one (PS256:rsa.pem)
+        /// Private or public keys in PEM. Write ALG:FILE if a key's algorithm is not the usual one
+        /// (PS256:rsa.pem)
         #[arg(required = true, value_name = "[ALG:]FILE", value_parser = key_file())]
         keys: Vec<KeyFile>,
     },
 }
 
-/// The place of the sessions.
+/// The store, and its name in the database.
 #[derive(clap::Args)]
 struct StoreArgs {
-    /// The place of the sessions: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or
-    /// redis://USER:PASSWORD@HOST (rediss:// to encrypt, separated by commas for a cluster).
-    /// Arguments show up in the list of processes: put a password into the variable
+    /// The store: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or
+    /// redis://USER:PASSWORD@HOST (rediss:// to encrypt, separated by commas for a cluster). The
+    /// list of processes shows arguments, so put a password into the variable
     // Not shown by --help: it may hold a password.
     #[arg(
         long,
@@ -135,7 +133,8 @@ impl fmt::Debug for StoreArgs {
 }
 
 impl StoreArgs {
-    /// The place, unless the call names none that is known. The reason is on standard error then.
+    /// The store of the call, or `None` after an error on standard error: the call names no store,
+    /// or an unknown one.
     fn place(&self) -> Option<Place> {
         let problem = match self.store.as_deref().map(Place::parse) {
             Some(Ok(place)) => return Some(place),
@@ -155,8 +154,7 @@ enum Keygen {
         #[arg(long, value_name = "FILE", default_value = "gatepass.secret")]
         out: PathBuf,
     },
-    /// The HS256 key that is derived from a master secret, as a JWK, for services that verify with
-    /// a shared secret
+    /// The HS256 key of a master secret, as a JWK, for services that verify with a shared secret
     Hs256 {
         /// The file of the master secret
         #[arg(long, value_name = "FILE")]
@@ -165,8 +163,7 @@ enum Keygen {
         #[arg(long, value_name = "FILE", default_value = "hs256.jwk")]
         out: PathBuf,
     },
-    /// An Ed25519 key, for EdDSA: small, fast, and the one to take unless something else is asked
-    /// for
+    /// An Ed25519 key, for EdDSA: small and fast. Take it unless you need another algorithm
     Ed25519 {
         /// The new file
         #[arg(long, value_name = "FILE", default_value = "ed25519.pem")]
@@ -184,9 +181,9 @@ enum Keygen {
         #[arg(long, value_name = "FILE", default_value = "es384.pem")]
         out: PathBuf,
     },
-    /// An RSA key, for RS256 or, where all that verify have it, PS256
+    /// An RSA key, for RS256, or for PS256 if all your verifiers have it
     Rsa {
-        /// How long the modulus is
+        /// The length of the modulus in bits
         #[arg(long, value_enum, default_value = "3072")]
         bits: RsaBits,
         /// The new file
@@ -198,16 +195,16 @@ enum Keygen {
 /// The exit status after a wrong call, as clap has it.
 const WRONG_CALL: u8 = 2;
 const NO_STORE: &str = "no store is given: name it by --store or in the variable GATEPASS_STORE";
-/// The URL itself is not shown: it may hold a password.
+/// Does not repeat the URL, which may hold a password.
 const UNKNOWN_STORE: &str = "the store of --store is not known: write sqlite:FILE, \
     postgres://USER:PASSWORD@HOST/DATABASE or redis://USER:PASSWORD@HOST";
 
-/// Parses a key file of any path, also one that is not UTF-8.
+/// Parses a key file of any path, even one that is not UTF-8.
 fn key_file() -> impl TypedValueParser<Value = KeyFile> {
     clap::builder::OsStringValueParser::new().map(KeyFile::from)
 }
 
-/// Does what `args` say, and writes to `out` what is asked for.
+/// Runs the command of `args`, and writes its result to `out`.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let now = SystemClock.now();
     match &args.command {
@@ -280,11 +277,11 @@ fn make(keygen: &Keygen, out: &mut dyn Write) -> anyhow::Result<()> {
         Keygen::Rsa { bits, out } => (out, keygen::key_pair(KeyKind::Rsa(*bits))?),
     };
     made.write_to(path)?;
-    // Standard output is for what programs read.
+    // Programs read standard output, so this goes to standard error.
     let kept = if cfg!(unix) {
         "only its owner may read it"
     } else {
-        "who may read it is for you to restrict: this system has no file modes"
+        "restrict who may read it: this system has no file modes"
     };
     let _ = writeln!(io::stderr(), "made {path:?}; {kept}");
     write!(out, "{}", made.public())?;
@@ -293,7 +290,7 @@ fn make(keygen: &Keygen, out: &mut dyn Write) -> anyhow::Result<()> {
 
 /// The token on standard input.
 fn read_token() -> anyhow::Result<String> {
-    // Far more than any token has, and far less than any memory.
+    // Far more than any token has, and still little memory.
     const MOST: u64 = 1 << 20;
     let input = io::stdin();
     if input.is_terminal() {

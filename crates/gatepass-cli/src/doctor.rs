@@ -1,4 +1,4 @@
-//! `gatepass doctor`: tells what is wrong with a store and with the nodes that use it.
+//! `gatepass doctor`: finds faults of a store and of the nodes that use it.
 
 mod report;
 #[cfg(test)]
@@ -13,7 +13,7 @@ pub(crate) use self::report::Report;
 
 use crate::place::Place;
 
-/// The place of the sessions in the store, and the findings that are meant to be so.
+/// The name of the store in its database, and the findings that you expect.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
     /// The schema in PostgreSQL, or the namespace in Redis, unless it is the default.
@@ -42,7 +42,7 @@ async fn examination(place: &Place, name: Option<&str>) -> Examination {
     }
 }
 
-/// A store that can't be looked at is a finding, too.
+/// Examines a store. A store that fails is a finding as well.
 fn examined(examined: Result<Examination, impl StdError>) -> Examination {
     examined.unwrap_or_else(|error| {
         let mut text = error.to_string();

@@ -1,4 +1,4 @@
-//! The contents of a token, and everything that is wrong with it.
+//! The content of a token, and everything that is wrong with it.
 //!
 //! The core takes a token apart and says why gates refuse it ([`TokenForm`], [`AccessTokenParts`]).
 //! This module shows that to people, and adds the time and the signature.
@@ -21,7 +21,7 @@ use crate::{key_file::TokenKeys, text::printable};
 /// The report on a token.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    /// Whether a key was given, and its signature is good.
+    /// Whether you gave a key and the signature is good.
     signed: bool,
     shown: Vec<String>,
     /// Everything that is wrong with it.
@@ -29,7 +29,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Whether nothing wrong was found. That does not make the token one to be trusted.
+    /// Whether it found nothing wrong. That does not make the token trustworthy.
     pub(crate) fn is_good(&self) -> bool {
         self.wrong.is_empty()
     }
@@ -43,10 +43,9 @@ impl Report {
     }
 }
 
-/// Looks at `token`, which may be anything. White space around it, and `Bearer` before it, are not
-/// part of it.
+/// Inspects `token`, which may be any text. Ignores white space around it, and `Bearer` before it.
 ///
-/// A refresh token is bound to issuer and audience, which `service` names.
+/// `service` is the issuer and audience to check a refresh token with.
 pub(crate) fn inspect(
     token: &str,
     keys: Option<&TokenKeys>,
@@ -93,10 +92,10 @@ fn refresh(
     keys: Option<&TokenKeys>,
     service: Option<&(Issuer, Audience)>,
 ) {
-    report.show("Whether the session lives, and the token is not spent, only its store knows.");
+    report.show("Only the store knows whether the session lives and the token is not spent.");
     let Some(keys) = keys else {
         report.show(
-            "Not verified: without the master secret nobody can tell who made it. Give its file with --key.",
+            "Not verified: only the master secret shows who made it. Give its file with --key.",
         );
         return;
     };
@@ -125,9 +124,9 @@ fn refresh(
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.signed {
-            "NOT TO BE TRUSTED for that alone: signed with the given key, but neither its revocation nor for whom it is was checked\n"
+            "NOT TO BE TRUSTED for that alone: the given key signed it, but a gate checks more, such as its revocation and audience\n"
         } else {
-            "NOT TO BE TRUSTED: what a token says of itself, which anybody can write\n"
+            "NOT TO BE TRUSTED: any attacker can write such a token\n"
         })?;
         for line in &self.shown {
             writeln!(f, "{}", printable(line))?;

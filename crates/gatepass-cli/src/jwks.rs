@@ -1,4 +1,4 @@
-//! Key sets for those who verify.
+//! Key sets for services that verify tokens.
 
 use anyhow::bail;
 use gatepass::{KeySet, Timestamp};

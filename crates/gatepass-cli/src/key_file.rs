@@ -1,4 +1,4 @@
-//! Keys in files, in any form that they may have there.
+//! Keys in files, in every form that the program reads.
 
 use std::{
     ffi::OsString,
@@ -21,7 +21,7 @@ pub(crate) struct KeyFile {
 }
 
 impl From<OsString> for KeyFile {
-    /// A file whose own name begins like an algorithm is written `./PS256:FILE`.
+    /// Write `./PS256:FILE` for a file whose own name begins like an algorithm.
     fn from(named: OsString) -> Self {
         let split = named.to_str().and_then(|text| text.split_once(':'));
         if let Some((name, path)) = split
@@ -51,7 +51,7 @@ impl KeyFile {
             && algorithm.is_symmetric()
         {
             bail!(
-                "{:?}: {algorithm} has no public key, and a secret is never in a key set; those who verify need the secret itself, or you a key pair",
+                "{:?}: {algorithm} has no public key, and a key set never holds a secret; give your verifiers the secret itself, or use a key pair",
                 self.path
             );
         }
@@ -76,15 +76,15 @@ impl KeyFile {
     }
 }
 
-/// The keys in one file that a token may be signed with.
+/// The keys in one file, to verify a token with.
 pub(crate) enum TokenKeys {
-    /// One key, with each algorithm that is possible: a file seldom says which.
+    /// One key, with each possible algorithm, since a file seldom names one.
     One(Vec<VerifyingKey>),
-    /// A set, of which a token names one.
+    /// A key set. A token names its key in it.
     Set(Vec<VerifyingKey>),
-    /// A secret: of access tokens, or the master secret.
+    /// A secret: a key of access tokens, or the master secret.
     Secret {
-        /// With each algorithm.
+        /// The key, with each algorithm.
         keys: Vec<VerifyingKey>,
         master: Option<MasterSecret>,
     },
@@ -107,7 +107,7 @@ impl TokenKeys {
     fn of_json(json: &[u8]) -> Result<Self, KeyError> {
         let json = str::from_utf8(json).map_err(|_| KeyError::Jwks)?;
         let set = match KeySet::from_jwks(json) {
-            // Perhaps it is one key alone, and then it may be a secret.
+            // It may be a single key, which may be a secret.
             Err(KeyError::Jwks) => match KeySet::from_jwks(&format!(r#"{{"keys":[{json}]}}"#)) {
                 Err(KeyError::NoKey) => return Self::of_secret_jwk(json),
                 read => read,
@@ -121,7 +121,7 @@ impl TokenKeys {
         let symmetric = Algorithm::ALL
             .into_iter()
             .filter(|each| each.is_symmetric());
-        // The shortest hash says what is wrong with it, if anything is.
+        // The error for the shortest hash is the one to report.
         let mut refused = None;
         let mut keys = Vec::new();
         for algorithm in symmetric {
@@ -140,7 +140,7 @@ impl TokenKeys {
         if algorithm.is_some() {
             return Ok(Self::One(vec![public_half(algorithm, pem)?]));
         }
-        // This fails with what is wrong with it, if anything is.
+        // Reports the error if the key is bad with any algorithm.
         public_half(None, pem)?;
         let each = Algorithm::ALL.into_iter();
         let fit = each.filter_map(|algorithm| public_half(Some(algorithm), pem).ok());
@@ -169,7 +169,7 @@ impl TokenKeys {
     }
 }
 
-/// The public half of a key in PEM, which may be a private one.
+/// The public half of a private or public key in PEM.
 fn public_half(algorithm: Option<Algorithm>, pem: &[u8]) -> Result<VerifyingKey, KeyError> {
     let public = match algorithm {
         Some(algorithm) => VerifyingKey::from_pem(algorithm, pem),

@@ -31,10 +31,10 @@ pub(crate) enum KeyKind {
     Rsa(RsaBits),
 }
 
-/// How long the modulus of an RSA key is. Shorter ones are guessed, longer ones are slow.
+/// The length of an RSA key's modulus. Attackers can factor shorter ones, and longer ones are slow.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(crate) enum RsaBits {
-    /// The least that gatepass takes (RFC 7518 section 3.3).
+    /// The least that gatepass accepts (RFC 7518 section 3.3).
     #[value(name = "2048")]
     B2048,
     /// As strong as the curve P-256.
@@ -44,19 +44,19 @@ pub(crate) enum RsaBits {
     B4096,
 }
 
-/// A new key or secret, which is not kept anywhere yet.
+/// A new key or secret that is not in a file yet.
 pub(crate) struct Made {
     secret: Zeroizing<String>,
     public: String,
 }
 
 impl Made {
-    /// Keeps it in a new file.
+    /// Writes it to a new file.
     pub(crate) fn write_to(&self, path: &Path) -> anyhow::Result<()> {
         private_file::create(path, self.secret.as_bytes())
     }
 
-    /// The lines that need not be kept secret.
+    /// The lines that you may publish.
     pub(crate) fn public(&self) -> &str {
         &self.public
     }
@@ -66,7 +66,7 @@ impl Made {
 pub(crate) fn secret() -> anyhow::Result<Made> {
     let mut random = Zeroizing::new([0; 64]);
     SystemRandom.fill(&mut *random)?;
-    // Allocated once: what outgrows its place would leave a copy behind.
+    // Allocated once: a string that grows leaves a copy of the secret behind.
     let mut secret = Zeroizing::new(String::with_capacity(2 * random.len() + 1));
     for byte in *random {
         for digit in [byte >> 4, byte & 15] {
@@ -94,7 +94,7 @@ pub(crate) fn key_pair(kind: KeyKind) -> anyhow::Result<Made> {
     let der = pkcs8(kind).map_err(|Unspecified| anyhow!("the key could not be made"))?;
     let secret = der.to_pem("PRIVATE KEY", LineEnding::LF);
     let secret = secret.map_err(|error| anyhow!("the key cannot be written: {error}"))?;
-    // A key that gatepass would not take is of no use, and shows here.
+    // Fails if gatepass would refuse the key.
     let key = SigningKey::from_any_pem(secret.as_bytes())?;
     let key = key.verifying_key();
     let jwk = key.to_jwk().unwrap_or_default();
@@ -105,7 +105,7 @@ pub(crate) fn key_pair(kind: KeyKind) -> anyhow::Result<Made> {
 fn pkcs8(kind: KeyKind) -> Result<SecretDocument, Unspecified> {
     let ec = |curve| EcdsaKeyPair::generate(curve)?.to_pkcs8v1();
     let der = match kind {
-        // Version 1, without the public half: what reads the other one is rare.
+        // Version 1, without the public half: few programs read version 2.
         KeyKind::Ed25519 => document(Ed25519KeyPair::generate()?.to_pkcs8v1()?.as_ref()),
         KeyKind::Es256 => document(ec(&ECDSA_P256_SHA256_FIXED_SIGNING)?.as_ref()),
         KeyKind::Es384 => document(ec(&ECDSA_P384_SHA384_FIXED_SIGNING)?.as_ref()),
@@ -122,7 +122,7 @@ fn pkcs8(kind: KeyKind) -> Result<SecretDocument, Unspecified> {
     der.map_err(|_| Unspecified)
 }
 
-/// Wiped when dropped.
+/// The document, which is wiped when dropped.
 fn document(der: &[u8]) -> pkcs8::der::Result<SecretDocument> {
     SecretDocument::try_from(der)
 }

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if ended(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // There is nowhere to report a failure of this to.
+            // The program has no other place to report a failure of this.
             let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }

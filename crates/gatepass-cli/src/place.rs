@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// A store that others use.
+/// A store that other programs use.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     Sqlite(PathBuf),
@@ -10,7 +10,7 @@ pub(crate) enum Place {
     Redis(String),
 }
 
-/// The URL names no store. Its text is not shown: it may hold a password.
+/// The URL names no known store. The error omits the URL, which may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UnknownStore;
 

@@ -8,15 +8,14 @@ use std::{
 
 use anyhow::{Context, bail};
 
-/// Writes `content` to a new file at `path` that only its owner may read, and to the disk.
+/// Writes `content` to a new file at `path`, and flushes it to the disk.
 ///
-/// Elsewhere than on Unix the file is as readable as its directory makes it.
+/// On Unix, only the file's owner may read it. Other systems use the permissions of its directory.
 pub(crate) fn create(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     if path == Path::new("-") {
         bail!("a secret is never written to standard output; name a file with --out");
     }
-    // `create_new` is O_EXCL: neither a file nor a link that is there is ever followed or
-    // truncated.
+    // `create_new` is O_EXCL: it neither follows a link nor truncates a file at this path.
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -34,7 +33,7 @@ pub(crate) fn create(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     };
     let written = write(file, content).and_then(|()| sync_directory(path));
     if written.is_err() {
-        // Ours, and half a key at best.
+        // The file is ours, and holds half a key at best.
         let _ = fs::remove_file(path);
     }
     written.with_context(|| format!("cannot write {path:?}; it was removed again"))
@@ -45,7 +44,7 @@ fn write(mut file: File, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Without this a crash could take the name away after the key is in use.
+/// Flushes the new name to the disk. Otherwise a crash could lose it after the key is in use.
 fn sync_directory(path: &Path) -> io::Result<()> {
     if cfg!(unix) {
         // The parent of a bare file name is the empty path, which no file system call takes.

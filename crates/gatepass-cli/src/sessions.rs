@@ -25,10 +25,10 @@ use self::{
 };
 use crate::place::Place;
 
-/// Sessions that one call of the store looks at.
+/// Sessions per call of the store.
 const PART: usize = 500;
 
-/// Does what `command` says, and writes to `out` what is asked for.
+/// Runs `command`, and writes its result to `out`.
 pub(crate) fn run(
     place: &Place,
     name: Option<&str>,
@@ -157,7 +157,7 @@ async fn end(
         },
         named => Ends::Named(named),
     };
-    // Asks only after the store was opened: a user without the right learns of that first.
+    // Opens the store before it asks, so that a user without the right gets that error first.
     let store = writer(place, name).await?;
     if !end.yes {
         let count = match &ends {
@@ -196,7 +196,7 @@ fn pause(per_second: NonZeroU32) -> Duration {
     Duration::from_secs(1) / per_second.get()
 }
 
-/// Whether the person at the terminal wants this.
+/// Asks the person at the terminal to confirm.
 fn confirmed(count: u64, place: &Place) -> anyhow::Result<bool> {
     let mut error = io::stderr();
     let _ = write!(error, "end {} in {}? [y/N] ", Sessions(count), place.kind());

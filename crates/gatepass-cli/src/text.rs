@@ -4,8 +4,8 @@ use std::{fmt::Write, time::Duration};
 
 use gatepass::Timestamp;
 
-/// `text` without what would move a terminal's cursor or turn the direction of its letters. The
-/// writer of a token must not choose the text around it.
+/// Escapes characters that move a terminal's cursor or turn the direction of text. Without this,
+/// the writer of a token could forge the text around it.
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {

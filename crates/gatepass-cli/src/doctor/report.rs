@@ -8,7 +8,7 @@ use gatepass::{
 };
 use serde_json::{Value, json};
 
-/// All that was found out about a store and its nodes.
+/// The findings about a store and its nodes.
 pub(crate) struct Report {
     store: &'static str,
     now: Option<Timestamp>,
@@ -17,8 +17,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// The report on a store of this kind. If it is `shared` by several services on purpose, that
-    /// is only noted.
+    /// A report on a store of this kind. Several services in one store are only a note if it is
+    /// `shared` on purpose.
     pub(super) fn new(store: &'static str, examination: &Examination, shared: bool) -> Self {
         let mut findings = examination.all_findings();
         for finding in &mut findings {
@@ -38,7 +38,7 @@ impl Report {
         }
     }
 
-    /// Whether nothing needs to be done.
+    /// Whether there is nothing to do.
     pub(crate) fn is_healthy(&self) -> bool {
         let notes = |finding: &Finding| finding.severity == Severity::Note;
         self.findings.iter().all(notes)

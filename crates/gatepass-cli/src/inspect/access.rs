@@ -1,4 +1,4 @@
-//! The contents of a JWT, and the reasons why it is no access token.
+//! The content of a JWT, and the reasons why gates refuse it.
 
 use gatepass::{
     Timestamp,
@@ -75,7 +75,7 @@ fn check_times(report: &mut Report, claims: &Part, now: Timestamp) {
     }
 }
 
-/// Checks the length of a signature. With RSA it depends on the key, and is not checked.
+/// Checks the length of a signature, except with RSA, where it depends on the key.
 fn check_length(report: &mut Report, bytes: usize, algorithm: Option<&str>) {
     let expected = match algorithm {
         Some("HS256") => 32,

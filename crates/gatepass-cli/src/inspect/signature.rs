@@ -1,4 +1,4 @@
-//! The signer of an access token, as far as the given keys can tell.
+//! The check of an access token's signature with the given keys.
 
 use gatepass::{Refusal, inspect::verify_jws, keys::VerifyingKey};
 
@@ -17,7 +17,7 @@ pub(super) fn check(
         TokenKeys::One(keys) | TokenKeys::Secret { keys, .. } => (keys, false),
         TokenKeys::Set(keys) => (keys, true),
     };
-    // As gates do: of a set only the key that the token names.
+    // Gates do the same: they take only the key of a set that the token names.
     let named = |key: &&VerifyingKey| !is_set || Some(key.id()) == kid;
     let candidates: Vec<&VerifyingKey> = keys.iter().filter(named).collect();
     if candidates.is_empty() {
@@ -59,7 +59,7 @@ fn good(report: &mut Report, key: &VerifyingKey, kid: Option<&str>) {
         && kid != id
     {
         report.show(format!(
-            "  The token calls that key {kid:?}. Gates know it only if it has that id there."
+            "  The token calls that key {kid:?}. Gates find it only under that id."
         ));
     }
 }

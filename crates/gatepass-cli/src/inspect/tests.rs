@@ -24,7 +24,7 @@ const CLAIMS: [(&str, &str); 12] = [
     ("cart", r#"{"items":[1,2]}"#),
 ];
 
-/// The claims, but for these.
+/// Claims with these changes.
 fn claims(changed: &[(&str, Option<&str>)]) -> String {
     let kept = CLAIMS.iter().map(|(name, value)| (*name, Some(*value)));
     let others = kept.filter(|(name, _)| !changed.iter().any(|(is, _)| is == name));
@@ -142,7 +142,7 @@ fn the_writer_of_a_token_does_not_write_to_the_terminal() {
     }
 }
 
-/// A key of each form that one can be given in.
+/// A key in each form that the program reads.
 static EACH_KIND_OF_KEYS: LazyLock<Vec<TokenKeys>> = LazyLock::new(|| {
     let directory = tempfile::tempdir().unwrap();
     let pem = include_bytes!("../../../gatepass/tests/keys/rsa.pem");

@@ -19,9 +19,9 @@ Examples:
   gatepass sessions list --subject-prefix tenant-7/ --json")]
     List(List),
 
-    /// Show all that is known of one session
+    /// Show one session in full
     Show {
-        /// The id of the session, as `list`, the log and the claim `sid` have it
+        /// The id of the session, from `list`, the log or the claim `sid`
         #[arg(value_name = "SESSION", allow_hyphen_values = true)]
         id: SessionId,
 
@@ -40,11 +40,11 @@ Examples:
         json: bool,
     },
 
-    /// End sessions: their users are logged out of them
+    /// End sessions: log their users out of them
     ///
     /// It needs the rights of a node, which may write to the store; the other commands only read.
-    /// All nodes enforce an end within their `max_staleness`, by default 2 s. It asks before it
-    /// ends anything.
+    /// It asks before it ends anything. All nodes enforce the end within their `max_staleness`
+    /// (default: 2 s).
     #[command(after_help = "\
 Examples:
   gatepass sessions end Qf0Yb2Zr9m3Kx1uT7wVhPq2e
@@ -58,7 +58,7 @@ pub(crate) struct List {
     #[command(flatten)]
     pub(super) filter: AnyState,
 
-    /// How many sessions it lists at most
+    /// The most sessions to list
     #[arg(
         long,
         value_name = "NUMBER",
@@ -67,7 +67,7 @@ pub(crate) struct List {
     )]
     pub(super) limit: usize,
 
-    /// The place to go on from, as the last page has it
+    /// The cursor that the last page ended with
     #[arg(long, value_name = "CURSOR")]
     pub(super) after: Option<SessionCursor>,
 
@@ -78,7 +78,7 @@ pub(crate) struct List {
 
 #[derive(Debug, Args)]
 pub(crate) struct End {
-    /// The ids of sessions. Write -- before one that begins with a hyphen
+    /// The ids of the sessions. Write -- before an id that begins with a hyphen
     #[arg(
         value_name = "SESSION",
         required_unless_present_any = FILTERS,
@@ -93,7 +93,7 @@ pub(crate) struct End {
     #[arg(long)]
     pub(super) all: bool,
 
-    /// How many sessions it ends in a second at most. Their users log in again
+    /// The most sessions to end per second. Their users log in again
     #[arg(long, value_name = "NUMBER", default_value = "1000")]
     pub(super) per_second: NonZeroU32,
 
@@ -106,7 +106,7 @@ pub(crate) struct End {
     pub(super) json: bool,
 }
 
-/// The arguments by which sessions to end can be chosen.
+/// The arguments that choose the sessions to end.
 const FILTERS: [&str; 12] = [
     "all",
     "subject",
@@ -127,20 +127,20 @@ pub(crate) struct AnyState {
     #[command(flatten)]
     filter: Filter,
 
-    /// Which sessions: `live` ones, those that have `ended` or expired, or `any`. A store keeps
-    /// those that are over for as long as an access token could be valid, and ten minutes longer
+    /// The state of the sessions: `live`, `ended` (or expired), or `any`. A store keeps ended ones
+    /// for as long as an access token could be valid, and ten minutes longer
     #[arg(long, value_name = "STATE", default_value = "live", value_parser = state)]
     state: SessionState,
 }
 
-/// Each condition that is given must hold.
+/// The conditions. A session must meet all of them.
 #[derive(Debug, Args)]
 pub(crate) struct Filter {
     /// The user
     #[arg(long, value_parser = name::<Subject>)]
     subject: Option<Subject>,
 
-    /// The users whose subjects begin so
+    /// Users whose subjects begin with this text
     #[arg(long, value_name = "TEXT", value_parser = name::<Subject>, conflicts_with = "subject")]
     subject_prefix: Option<Subject>,
 
@@ -148,7 +148,7 @@ pub(crate) struct Filter {
     #[arg(long, value_parser = name::<ClientId>)]
     client: Option<ClientId>,
 
-    /// A part of the device's label or of the `User-Agent`, in upper or lower case
+    /// A part of the device's label or of the `User-Agent`, in any case
     #[arg(long, value_name = "TEXT")]
     device: Option<String>,
 
@@ -156,7 +156,7 @@ pub(crate) struct Filter {
     #[arg(long)]
     network: Option<Network>,
 
-    /// Sessions that began at this time or later: a time such as 2026-11-30T02:00:00Z, a date, or a
+    /// Sessions that began at this time or later: for example 2026-11-30T02:00:00Z, a date, or a
     /// time ago such as 2h or 7d
     #[arg(long, value_name = "TIME", value_parser = time)]
     begun_after: Option<Timestamp>,
@@ -165,11 +165,11 @@ pub(crate) struct Filter {
     #[arg(long, value_name = "TIME", value_parser = time)]
     begun_before: Option<Timestamp>,
 
-    /// Sessions that were last refreshed, or began, at this time or later
+    /// Sessions whose last refresh (or else login) was at this time or later
     #[arg(long, value_name = "TIME", value_parser = time)]
     seen_after: Option<Timestamp>,
 
-    /// Sessions that were last refreshed, or began, before this time
+    /// Sessions whose last refresh (or else login) was before this time
     #[arg(long, value_name = "TIME", value_parser = time)]
     seen_before: Option<Timestamp>,
 
@@ -248,7 +248,7 @@ fn limit(text: &str) -> Result<usize, String> {
     limit.ok_or_else(|| format!("write a number from 1 to {most}"))
 }
 
-/// A time, a date in UTC, or how long ago.
+/// Parses a time, a date in UTC, or a time ago.
 fn time(text: &str) -> Result<Timestamp, String> {
     let exact = humantime::parse_rfc3339(text);
     let date = || humantime::parse_rfc3339(&format!("{text}T00:00:00Z"));

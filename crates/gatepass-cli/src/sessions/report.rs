@@ -18,7 +18,7 @@ pub(super) struct Report {
 const DEVICE: usize = 60;
 
 impl Report {
-    /// The page, as it is at the store's time `now`.
+    /// The page at the store's time `now`.
     pub(super) fn new(sessions: Vec<Session>, next: Option<SessionCursor>, now: Timestamp) -> Self {
         Self {
             sessions,
@@ -160,7 +160,7 @@ fn members(session: &Session, now: Timestamp) -> [(&'static str, Value); 19] {
     ]
 }
 
-/// The state for programs, which find the reason in a member of its own.
+/// The state for programs, for which the reason is a member of its own.
 fn state_json(session: &Session, now: Timestamp) -> &'static str {
     match session.ended {
         Some(_) => "ended",
@@ -174,7 +174,7 @@ pub(super) fn session_json(session: &Session, now: Timestamp) -> Value {
     Value::from_iter(members.map(|(name, value)| (name.to_owned(), value)))
 }
 
-/// The session for people, one line for each thing that is known.
+/// The session for people, with a line for each known fact.
 pub(super) fn session_text(session: &Session, now: Timestamp) -> String {
     let mut text = String::new();
     for (name, value) in members(session, now) {
@@ -202,7 +202,7 @@ impl fmt::Display for Sessions {
     }
 }
 
-/// Whether the session goes on at `now`, or why it doesn't.
+/// Whether the session is live at `now`, or why it isn't.
 fn state(session: &Session, now: Timestamp) -> &'static str {
     match session.ended {
         Some(ended) => ended.reason.as_str(),

@@ -1,4 +1,4 @@
-//! The store: read by all commands, and written by one.
+//! The store: all commands read it, and one writes to it.
 
 use anyhow::Context;
 use gatepass::{
@@ -11,7 +11,7 @@ use gatepass_sqlite::{SqliteReader, SqliteStore};
 
 use crate::place::Place;
 
-/// The half of a store that reads. To open it changes nothing, not even an older schema.
+/// The half of a store that reads. Opening it changes nothing, and migrates no older schema.
 pub(super) enum Reader {
     Sqlite(SqliteReader),
     Postgres(PostgresLog),
@@ -68,14 +68,14 @@ impl Reader {
 
     /// The store's time.
     pub(super) async fn now(&self) -> anyhow::Result<Timestamp> {
-        // No session has this id: a store tells its time with each answer.
+        // No session has this id. The store tells its time with each answer.
         let nobody = SessionId::from_bytes([0; 18]);
         Ok(self.load(nobody).await?.1)
     }
 }
 
-/// The whole store, once a [`Reader`] has found that it is there and of this release: so that to
-/// open it neither creates nor migrates anything.
+/// Opens the whole store. Open a [`Reader`] first: it fails unless the store exists and has this
+/// release's schema. Then this call neither creates nor migrates anything.
 pub(super) async fn writer(
     place: &Place,
     name: Option<&str>,
@@ -101,7 +101,7 @@ pub(super) async fn writer(
     })
 }
 
-/// Ends the session. Returns whether it was this call that did.
+/// Ends the session. Returns whether this call ended it.
 pub(super) async fn end(store: &dyn SessionStore, id: SessionId) -> anyhow::Result<bool> {
     let ended = store.end(EndSessions::Session(id), EndReason::EndedByApplication);
     Ok(ended.await?.is_some())

@@ -16,7 +16,7 @@ use crate::{directory, gatepass, text};
 
 const SECRET: &[u8] = b"a master secret that nodes of these tests share";
 
-/// A node, with another secret and other keys if it is said so.
+/// A node with this secret, and with these keys if there are any.
 async fn node(store: impl SessionStore, secret: &[u8], keys: Option<KeySet>) -> Authority {
     let secret = MasterSecret::from_bytes(secret).unwrap();
     let mut builder = Authority::builder("https://shop.example", "shop-api", secret, store)
@@ -144,7 +144,7 @@ fn a_wrong_call_is_another_exit_status_and_no_password_is_shown() {
         assert!(error.contains("--store"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
-    // The variable keeps a password out of the list of processes, and out of the help.
+    // The variable keeps a password out of the list of processes and the help.
     let help = Command::new(env!("CARGO_BIN_EXE_gatepass"))
         .args(["doctor", "--help"])
         .env("GATEPASS_STORE", "redis://:hunter2@127.0.0.1:1")

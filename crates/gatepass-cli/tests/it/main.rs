@@ -28,7 +28,7 @@ fn gatepass(directory: &Path, args: &[&str], input: impl AsRef<[u8]>) -> Output 
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that does not read it may be gone already.
+    // A program that doesn't read its input may have exited already.
     let _ = child.stdin.take().unwrap().write_all(input.as_ref());
     child.wait_with_output().unwrap()
 }
@@ -45,7 +45,7 @@ fn succeeds(directory: &Path, args: &[&str], input: &str) -> String {
     text(&output.stdout).to_owned()
 }
 
-/// The text that it writes to standard error, after failing.
+/// The text that it writes to standard error when it fails.
 #[track_caller]
 fn fails(directory: &Path, args: &[&str], input: &str) -> String {
     let output = gatepass(directory, args, input);
@@ -207,7 +207,7 @@ fn a_token_is_inspected_with_whatever_its_key_is_in() {
             shown.starts_with("NOT TO BE TRUSTED: ") && shown.contains("wrong\n  - "),
             "{shown}"
         );
-        // The output cannot be used in place of the token.
+        // The output has neither the token nor its signature.
         assert!(!shown.contains(token) && !shown.contains(token.rsplit('.').next().unwrap()));
     }
     // Refresh tokens are bound to issuer and audience.
@@ -333,7 +333,7 @@ fn a_flag_that_there_is_not_is_reported_by_its_name() {
         assert!(error.contains(said), "{args:?}: {error}");
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
-    // A token that looks like a flag is none behind two dashes.
+    // After two dashes, an argument that looks like a flag is a token.
     let output = gatepass(directory.path(), &["inspect", "--", "--nonsense"], "");
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stdout).starts_with("NOT TO BE TRUSTED"));

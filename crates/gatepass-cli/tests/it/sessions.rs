@@ -25,7 +25,7 @@ use crate::{directory, gatepass, text};
 /// The rights of a user of Redis who may list sessions, as the documentation has them.
 const SUPPORT: &str = include_str!("../../../gatepass-redis/src/support.acl");
 
-/// A login that is yet to be stored.
+/// A login that isn't stored yet.
 fn new_session(name: &str, client: &str) -> NewSession {
     let issuer = Issuer::new("https://shop.example").unwrap();
     let subject = Subject::new(name).unwrap();
@@ -91,7 +91,7 @@ impl Place {
         ]
     }
 
-    /// The exit status, and the texts that were printed.
+    /// The exit status, and the texts on standard output and standard error.
     fn answers(&self, args: &[&str], input: &str) -> (Option<i32>, String, String) {
         let store = ["--store", &self.url, "--name", &self.name];
         run(self.directory.path(), &[args, &store].concat(), input)
@@ -171,7 +171,7 @@ async fn sessions_are_listed_shown_counted_and_ended_in_each_kind_of_store() {
         assert_eq!(reason, EndReason::EndedByApplication);
         let ended = place.json(&["end", "--client", "app", "--yes"]);
         assert_eq!(ended["ended"], 0);
-        // One that is over, one that is unknown, and one that lives.
+        // An ended session, an unknown one and a live one.
         let named = [&*gone.id.to_string(), &unknown, &alice.id.to_string()];
         let mut args = vec!["end", "--yes"];
         // An id may begin with a hyphen.
@@ -213,7 +213,7 @@ async fn a_list_goes_on_from_page_to_page() {
     );
 }
 
-/// A client chooses its `User-Agent`, and a store may be written by others.
+/// A client chooses its `User-Agent`, and other programs may write to the store.
 #[tokio::test]
 async fn a_table_is_aligned_and_commands_no_terminal() {
     let place = Place::sqlite();
@@ -238,7 +238,7 @@ async fn a_table_is_aligned_and_commands_no_terminal() {
     assert!(cell("ADDRESS").starts_with("192.0.2.7  "), "{table}");
     assert!(cell("DEVICE").starts_with("Jürgens Telefon, \\u{1b}[2J\\u{202e}M"));
     assert_eq!(cell("DEVICE").chars().count(), 61, "{table}");
-    // The columns for several services are there when they are needed.
+    // The table has columns for several services only when it needs them.
     assert!(!table.contains("AUDIENCE"));
     let mut other = new_session("alice", "web");
     other.audience = Audience::new("other-api").unwrap();
@@ -271,7 +271,7 @@ async fn an_end_is_confirmed_first() {
     }
     let (code, out, _) = place.answers(&["end", "--all"], "y\n");
     assert_eq!((code, &*out), (Some(0), "3 sessions ended\n"));
-    // There is nothing to ask.
+    // There is nothing to confirm.
     let (code, out, error) = place.answers(&["end", "--all"], "");
     assert_eq!((code, &*out, &*error), (Some(0), "0 sessions ended\n", ""));
 }
@@ -337,7 +337,7 @@ fn a_store_that_is_not_there_is_an_error_and_is_not_made() {
     assert!(!directory.path().join("missing.db").exists());
 }
 
-/// Nodes of an older release may still use it.
+/// Nodes of an older release may still use the store.
 #[tokio::test]
 async fn an_older_or_newer_file_is_refused_and_not_migrated() {
     let place = Place::sqlite();
