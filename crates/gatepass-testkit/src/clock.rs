@@ -1,4 +1,4 @@
-//! Time that passes when a test says so.
+//! Time that passes only on your command.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -7,10 +7,10 @@ use std::{
 
 use gatepass::{Clock, Timestamp};
 
-/// A clock that is moved by hand. Clones show the same time.
+/// A clock that you move by hand. Clones show the same time.
 ///
-/// It starts at [`START`](Self::START), and has been running monotonically for an hour by then, so
-/// that durations can be taken off either reading.
+/// It starts at [`START`](Self::START). Its monotonic reading is an hour by then, so you can
+/// subtract durations from either reading.
 ///
 /// ```
 /// use std::time::Duration;
@@ -53,7 +53,7 @@ impl ManualClock {
         }
     }
 
-    /// Lets time pass, on both clocks.
+    /// Lets time pass on both clocks.
     pub fn advance(&self, duration: Duration) {
         let mut reading = self.reading();
         reading.wall = reading.wall + duration;

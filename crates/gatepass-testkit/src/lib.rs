@@ -2,20 +2,20 @@
 //!
 //! # Parts
 //!
-//! * [`TestService`]: a service for the tests of your own handlers, with users who are logged in
-//!   by one line. [`TestServer`] serves your application to a browser.
+//! * [`TestService`]: a service for the tests of your own handlers. One line logs a user in.
+//!   [`TestServer`] serves your application to a browser.
 //! * [`store_contract!`]: the suite that every [`SessionStore`](gatepass::store::SessionStore) must
 //!   pass, one named test per claim.
-//! * [`conformance!`]: HTTP scenarios as data, driven through an application in any framework.
-//! * [`ManualClock`]: time that passes when a test says so.
-//! * [`TestStore`]: a store that fails, hangs, or holds a call on command, so that a test
-//!   decides in which order things happen. It also counts its calls.
-//! * [`sessions`]: sessions to begin with, and what nodes ask of a store about them.
+//! * [`conformance!`]: HTTP scenarios as data, which it plays on an application in any framework.
+//! * [`ManualClock`]: time that passes only on your command.
+//! * [`TestStore`]: a store that fails, hangs or holds a call on command, so your test decides in
+//!   which order things happen. It also counts its calls.
+//! * [`sessions`]: sessions for the tests of a store, and the calls of nodes about them.
 //! * [`OnePassword`]: users who all have the same password.
-//! * `proxy` (feature `proxy`): a network before a real server that cuts, hangs, delays and
-//!   half-closes on command, or at the message that a test chooses.
+//! * `proxy` (feature `proxy`): a network in front of a real server. It cuts, hangs, delays and
+//!   half-closes on command, or at a message that your test chooses.
 //!
-//! A test of an application that must answer 503, and log no user out, while its store is down:
+//! For example, an application must answer 503 and log no user out while its store is down:
 //!
 //! ```
 //! use gatepass::{MemoryStore, SessionId, store::{SessionStore, StoreErrorKind}};

@@ -1,4 +1,4 @@
-//! A network that breaks on command: the [`Proxy`], and its tap for tests that look at the bytes.
+//! A network that breaks on command: the [`Proxy`], and a tap for tests that look at the bytes.
 
 mod connection;
 mod tap;
@@ -17,10 +17,10 @@ use self::{
 
 /// A TCP proxy in front of a server, for tests of a network that breaks.
 ///
-/// A command, for example [`cut`](Self::cut), holds for all connections of the proxy from then on,
-/// until [`heal`](Self::heal) or another command. If you want to break something for some clients
-/// only, give each a proxy of its own, or [`tap`](Self::tap) the connections. The proxy itself
-/// knows no protocol. When you drop it, it resets its connections and closes its port.
+/// A command, for example [`cut`](Self::cut), applies to all connections of the proxy until
+/// [`heal`](Self::heal) or another command. To break something for some clients only, give each
+/// client its own proxy, or [`tap`](Self::tap) the connections. The proxy itself knows no protocol.
+/// When you drop it, it resets its connections and closes its port.
 ///
 /// ```
 /// use gatepass_testkit::proxy::Proxy;
@@ -50,7 +50,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a free port of 127.0.0.1 and hands everything on to `server`.
+    /// Listens on a free port of 127.0.0.1 and forwards everything to `server`.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Proxy {
     ///
     /// # Panics
     ///
-    /// If you call it outside of a tokio runtime with I/O and time enabled, as all of tokio does.
+    /// If you call it outside of a tokio runtime with I/O and time enabled.
     pub async fn before(server: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -79,19 +79,19 @@ impl Proxy {
         self.address
     }
 
-    /// Shows `decide` each chunk from now on, both ways and of all connections, just before the
-    /// proxy hands it on. The proxy then does with it as `decide` says.
+    /// Shows each later chunk to `decide` just before the proxy hands it on, and does as `decide`
+    /// says. It shows the chunks of all connections, in both directions.
     ///
-    /// A test taps a proxy to count or compare what its store sends, and to break the network at
-    /// one certain message. `decide` sees no chunk that a command drops, and a chunk that hangs or
-    /// is late only when that is over. It sees one chunk at a time. If it panics, the proxy resets
-    /// the connection of that chunk. A proxy has one tap: a second call replaces the first, and
-    /// [`heal`](Self::heal) leaves it.
+    /// A test taps a proxy to count or compare the bytes of its store, or to break the network at
+    /// one message. `decide` doesn't see a chunk that a command drops. It sees a chunk that hangs
+    /// or is late only when that is over. It sees one chunk at a time. If it panics, the proxy
+    /// resets the connection of that chunk. A proxy has one tap: a second call replaces the first,
+    /// and [`heal`](Self::heal) keeps it.
     ///
-    /// Don't call `tap` from within `decide`, which would wait for itself for ever. Let `decide`
+    /// Don't call `tap` from within `decide`: the call would wait for itself forever. Let `decide`
     /// keep a state instead.
     ///
-    /// Here the server commits, and its client never knows:
+    /// In this example, the server commits, and its client never learns of it:
     ///
     /// ```
     /// use std::collections::HashSet;
@@ -125,9 +125,9 @@ impl Proxy {
         self.tap.set(Box::new(decide));
     }
 
-    /// Lets everything through again. Traffic that hung, was held or was late goes on as if the
-    /// network had been slow. A connection that was reset, half-closed or
-    /// [abandoned](Self::abandon) stays as it is.
+    /// Lets everything through again. Traffic that hung, was held or was late continues as on a
+    /// slow network. A connection that was reset, half-closed or [abandoned](Self::abandon) stays
+    /// as it is.
     pub fn heal(&self) {
         self.state.send_modify(|state| {
             state.heals += 1;
@@ -140,7 +140,7 @@ impl Proxy {
         self.state.send_modify(|state| state.cuts += 1);
     }
 
-    /// Resets all connections, and new ones as soon as they are made.
+    /// Resets all connections, and each new one at once.
     pub fn refuse(&self) {
         self.state.send_modify(|state| {
             state.cuts += 1;
@@ -148,20 +148,20 @@ impl Proxy {
         });
     }
 
-    /// Falls silent: connections stay, new ones are accepted, and nothing gets through, not even
-    /// that one side has closed. Data that is sent meanwhile arrives after [`heal`](Self::heal).
+    /// Falls silent. Connections stay, and the proxy accepts new ones, but it hands nothing on, not
+    /// even that one side has closed. Data that is sent meanwhile arrives after
+    /// [`heal`](Self::heal).
     pub fn hang(&self) {
         self.fail(Fault::Hang);
     }
 
-    /// Hands on each chunk so much later, both ways. A round trip takes twice that.
+    /// Hands each chunk on after this delay, in both directions. A round trip takes twice as long.
     pub fn delay(&self, delay: Duration) {
         self.fail(Fault::Delay(delay));
     }
 
-    /// Closes all connections, and new ones until [`heal`](Self::heal), towards the client alone:
-    /// it reads the end of the stream, while what it sends still arrives and the server notices
-    /// nothing.
+    /// Closes the client's side of all connections, and of new ones until [`heal`](Self::heal). The
+    /// client reads the end of the stream. Its data still arrives, and the server notices nothing.
     pub fn half_close(&self) {
         self.state.send_modify(|state| {
             state.half_closings += 1;
@@ -169,23 +169,23 @@ impl Proxy {
         });
     }
 
-    /// Hands on what clients send, and drops what the server answers. This is the worst fault: the
-    /// server does everything, and no client knows. A connection that has lost an answer is silent
-    /// for good.
+    /// Forwards the clients' data, and drops the server's answers. This is the worst fault: the
+    /// server does everything, and no client learns of it. A connection that has lost an answer
+    /// stays silent.
     pub fn lose_answers(&self) {
         self.fail(Fault::LoseAnswers);
     }
 
-    /// Drops, from now on, all that is sent over the connections there are, and tells neither side,
-    /// as a firewall does that has forgotten them. They stay silent after [`heal`](Self::heal); new
-    /// ones get through.
+    /// Drops all later data on the existing connections, and tells neither side. A firewall does
+    /// this when it has forgotten a connection. These connections stay silent after
+    /// [`heal`](Self::heal). New ones work.
     pub fn abandon(&self) {
         self.state.send_modify(|state| state.abandoned += 1);
     }
 
-    /// Resets each connection that is made from now on after it has carried a random number of
-    /// bytes below twice `bytes`: in the middle of a question or of an answer. The same `seed`
-    /// gives the same sequence of limits.
+    /// Resets each new connection after it has carried a random number of bytes below twice
+    /// `bytes`, so often in the middle of a question or an answer. The same `seed` gives the same
+    /// sequence of limits.
     pub fn reset_at_random(&self, seed: u64, bytes: u64) {
         self.state.send_modify(|state| {
             state.cuts += 1;
@@ -193,7 +193,7 @@ impl Proxy {
         });
     }
 
-    /// Leads to `server` from now on, and resets what led elsewhere: a failover.
+    /// Connects to `server` from now on, and resets connections to another server: a failover.
     pub fn redirect(&self, server: SocketAddr) {
         self.state.send_modify(|state| {
             state.server = server;

@@ -22,11 +22,11 @@ use tokio::task::JoinHandle;
 
 use crate::{clock::ManualClock, test_store::TestStore};
 
-/// A service for the tests of your own handlers: an [`Authority`] with a store of its own in
-/// memory, and a clock that your test sets.
+/// A service for the tests of your own handlers: an [`Authority`] with its own store in memory, and
+/// a clock that your test sets.
 ///
-/// Give your application its authority, and log users in by one line. This is the test of a handler
-/// in axum; it is the same in each framework:
+/// Give its authority to your application, and log users in by one line. This example tests a
+/// handler in axum. The other frameworks work the same way:
 ///
 /// ```
 /// use axum::{Router, body::Body, http::{Request, StatusCode}, routing::get};
@@ -59,8 +59,7 @@ pub struct TestService {
 }
 
 impl TestService {
-    /// Starts a service whose issuer is `https://service.test`, and that takes tokens by bearer and
-    /// by cookie.
+    /// Starts a service that takes bearer tokens and cookies. Its issuer is `https://service.test`.
     pub async fn start() -> Self {
         Self::configured(|builder| builder).await
     }
@@ -79,10 +78,10 @@ impl TestService {
     ///
     /// # Panics
     ///
-    /// If the settings are refused.
+    /// If gatepass refuses the settings.
     pub async fn configured(configure: impl FnOnce(AuthorityBuilder) -> AuthorityBuilder) -> Self {
         let clock = ManualClock::new();
-        // A store that a restart doesn't clear, as those of production: no request asks it.
+        // Counts as durable, as a store of production does, so no request asks it.
         let store = TestStore::new(MemoryStore::with_clock(clock.clone())).durable();
         let secret = MasterSecret::generate().unwrap();
         let builder = Authority::builder("https://service.test", "service", secret, store)
@@ -105,7 +104,7 @@ impl TestService {
         &self.clock
     }
 
-    /// Logs a user in. Await it, with or without further choices.
+    /// Logs a user in. Set the scopes and claims, if any, and await it.
     ///
     /// ```
     /// use gatepass_testkit::TestService;
@@ -119,7 +118,7 @@ impl TestService {
     ///
     /// # Panics
     ///
-    /// If `subject` can't be one.
+    /// If `subject` is not a valid [`Subject`](gatepass::Subject).
     pub fn logged_in(&self, subject: &str) -> TestLogin {
         self.logged_in_as(Identity::new(subject).unwrap())
     }
@@ -133,7 +132,7 @@ impl TestService {
     }
 }
 
-/// A login that a test is about to do. From [`TestService::logged_in`].
+/// A login that a test is about to do, from [`TestService::logged_in`].
 #[derive(Debug)]
 #[must_use = "await it to log the user in"]
 pub struct TestLogin {
@@ -146,7 +145,7 @@ impl TestLogin {
     ///
     /// # Panics
     ///
-    /// If they are no scopes.
+    /// If `scopes` is not a valid list of scopes.
     pub fn scopes(mut self, scopes: &str) -> Self {
         self.identity = self.identity.scopes(Scopes::parse(scopes).unwrap());
         self
@@ -156,7 +155,7 @@ impl TestLogin {
     ///
     /// # Panics
     ///
-    /// If they can't be custom claims.
+    /// If gatepass refuses them as custom claims.
     pub fn claims(mut self, claims: &impl Serialize) -> Self {
         self.identity = self.identity.claims(claims).unwrap();
         self
@@ -195,7 +194,7 @@ impl IntoFuture for TestLogin {
     }
 }
 
-/// A user who is logged in to a [`TestService`]: the credentials of requests, in every form.
+/// A user who is logged in to a [`TestService`], with credentials in every form.
 #[derive(Clone)]
 pub struct TestUser {
     pass: Pass,
@@ -210,7 +209,7 @@ impl TestUser {
         &self.bearer
     }
 
-    /// The access token alone.
+    /// The access token without `Bearer`.
     #[must_use]
     pub fn access_token(&self) -> &str {
         self.bearer.trim_start_matches("Bearer ")
@@ -224,7 +223,7 @@ impl TestUser {
         Vec::from_iter(pairs).join("; ")
     }
 
-    /// The names and the values of the cookies, to be put into a browser that a test drives.
+    /// The names and values of the cookies, for a browser that your test drives.
     #[must_use]
     pub fn cookies(&self) -> &[(String, String)] {
         &self.cookies
@@ -244,8 +243,8 @@ impl std::fmt::Debug for TestUser {
     }
 }
 
-/// Your application on a port of this machine, for the tests of a browser. It ends when it is
-/// dropped.
+/// Your application on a port of this machine, for tests with a browser. The server stops when you
+/// drop it.
 ///
 /// ```no_run
 /// use axum::Router;
@@ -271,12 +270,11 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// Starts a server: `serve` gets a listener of its own, which doesn't block, and serves your
-    /// application on it.
+    /// Starts a server. `serve` gets a non-blocking listener, and serves your application on it.
     ///
     /// # Panics
     ///
-    /// If the machine has no port, and outside of a tokio runtime.
+    /// If the machine has no free port, or if you call it outside of a tokio runtime.
     pub fn start<F>(serve: impl FnOnce(TcpListener) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,

@@ -1,6 +1,6 @@
-//! Sessions to begin with, and what nodes ask of a store about them, for the tests of a store.
+//! Sessions for the tests of a store, and the calls of nodes about them.
 //!
-//! Change the fields that a test is about:
+//! Change the fields that your test is about:
 //!
 //! ```
 //! use gatepass::{MemoryStore, store::SessionStore};
@@ -34,9 +34,9 @@ use gatepass::{
 
 /// The lifetime of an access token: 15 minutes.
 pub const ACCESS_TTL: Duration = Duration::from_secs(900);
-/// How long a session may stay unused: a day.
+/// The idle lifetime of a session: a day.
 pub const IDLE_TTL: Duration = Duration::from_secs(86_400);
-/// How long a session may last at all: 30 days.
+/// The absolute lifetime of a session: 30 days.
 pub const ABSOLUTE_TTL: Duration = Duration::from_secs(30 * 86_400);
 
 /// The subject `name`.
@@ -57,7 +57,7 @@ pub fn account(name: &str) -> AccountId {
     AccountId::of(&issuer(), &subject(name))
 }
 
-/// A random id of a session of an account.
+/// A random session id of an account.
 #[must_use]
 pub fn session_id(of: AccountId) -> SessionId {
     let mut id = [0; 18];
@@ -82,8 +82,8 @@ pub fn new_session(name: &str) -> NewSession {
     new
 }
 
-/// The refresh of `session` as it is. It has no rule about the last rotation, so that a test need
-/// not wait between two.
+/// The refresh of `session` in its current state. It has no rule about the last rotation, so a test
+/// need not wait between two refreshes.
 #[must_use]
 pub fn advance_of(session: &Session) -> Advance {
     let mut advance = Advance::new(session);
@@ -123,7 +123,7 @@ pub async fn begin(store: &impl SessionStore, name: &str) -> Session {
     store.begin(new_session(name)).await.unwrap().session
 }
 
-/// Ends `session`, and returns the revocations that this made.
+/// Ends `session`, and returns the entries that this wrote to the log.
 ///
 /// # Panics
 ///
@@ -134,12 +134,12 @@ pub async fn end(store: &impl SessionStore, session: &Session) -> Vec<Revocation
     ended.into_iter().collect()
 }
 
-/// Pulls all entries that `log` has after `after`, in as many parts as it takes. Returns them with
-/// the cursor behind the last.
+/// Pulls all entries of `log` after `after`, in as many parts as necessary. Returns them with the
+/// cursor behind the last one.
 ///
 /// # Panics
 ///
-/// If the log fails, if `after` is no place in it, or if a part has no entry although more follow.
+/// If the log fails, if it does not know `after`, or if a part is empty although more follow.
 ///
 /// ```
 /// use gatepass::MemoryStore;
@@ -178,7 +178,7 @@ pub async fn pull_all(
     }
 }
 
-/// Counts one attempt to log in with each of so many names, from as many addresses.
+/// Counts one attempt to log in for each of this many names, each from its own address.
 pub async fn attempt_with_names(store: &impl SessionStore, names: u8) {
     for number in 0..names {
         let key = |kind: u8| {

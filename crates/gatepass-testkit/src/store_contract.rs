@@ -1,8 +1,9 @@
-//! The contract of a store, as tests: what [`SessionStore`](gatepass::store::SessionStore) and
-//! [`RevocationLog`](gatepass::store::RevocationLog) promise, one function per claim.
+//! The contract of a store as tests: one function for each promise of
+//! [`SessionStore`](gatepass::store::SessionStore) and
+//! [`RevocationLog`](gatepass::store::RevocationLog).
 //!
-//! [`store_contract!`](crate::store_contract!) mounts them all. A claim that fails panics, as a
-//! test does.
+//! [`store_contract!`](crate::store_contract!) mounts all of them. A function panics if the store
+//! breaks its promise.
 
 #![expect(
     clippy::unwrap_used,
@@ -33,11 +34,11 @@ pub use self::{
     granting::*, logging::*, purging::*, refreshing::*, scanning::*, throttling::*,
 };
 
-/// Expands to one test for each claim of the contract, for a store that the given function makes.
+/// Expands to one test for each claim of the contract. The given function makes the stores.
 ///
-/// The function is called once or twice per test with a [`ManualClock`](crate::ManualClock), and
-/// must return a new, empty store that takes its time from it. The crate that mounts the contract
-/// needs `tokio` with the features `macros` and `rt-multi-thread`.
+/// Each test calls the function once or twice with a [`ManualClock`](crate::ManualClock). The
+/// function must return a new, empty store that takes its time from this clock. Your crate needs
+/// `tokio` with the features `macros` and `rt-multi-thread`.
 ///
 /// ```
 /// use gatepass::MemoryStore;

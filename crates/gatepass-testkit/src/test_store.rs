@@ -1,4 +1,4 @@
-//! A store that counts its calls, and fails, hangs or is held on command.
+//! A store that counts its calls, and fails, hangs or holds a call on command.
 
 use std::{
     collections::HashMap,
@@ -25,10 +25,10 @@ use tokio::sync::{oneshot, watch};
 
 use crate::op::Op;
 
-/// A store around another one, for tests: it counts its calls and misbehaves on command.
+/// Wraps a store for tests. It counts its calls and misbehaves on command.
 ///
 /// Clones are the same store: give one to the authority under test, and command and count with the
-/// other. A command holds for calls that begin later. [`Op::Changed`] has no error to return: under
+/// other. A command applies to later calls. [`Op::Changed`] has no error to return, so under
 /// [`StoreFault::Fail`] and [`StoreFault::LoseAnswer`] it never resolves, as under
 /// [`StoreFault::Hang`].
 ///
@@ -68,13 +68,13 @@ struct Shared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreFault {
-    /// It fails, without having done anything.
+    /// It fails, and does nothing.
     Fail(StoreErrorKind),
-    /// It is done, and fails nevertheless: the answer got lost.
+    /// It does its work, and fails nevertheless: the answer is lost.
     LoseAnswer(StoreErrorKind),
-    /// It never returns, without having done anything; not even once the fault is lifted.
+    /// It does nothing and never returns, not even after you lift the fault.
     Hang,
-    /// It takes so much longer, in tokio's time.
+    /// It takes this much longer, in tokio's time.
     Delay(Duration),
 }
 
@@ -97,7 +97,7 @@ struct Barrier {
     released: oneshot::Receiver<()>,
 }
 
-/// Holds one call, the next of its operation, until it is released or dropped. Later calls pass.
+/// Holds the next call of an operation until you release or drop this. Later calls pass.
 #[derive(Debug)]
 #[must_use = "a held call that is dropped is released"]
 pub struct HeldCall {
@@ -106,7 +106,7 @@ pub struct HeldCall {
 }
 
 impl TestStore {
-    /// A store that does as `inner` does, until you tell it otherwise.
+    /// A store that does as `inner` does until you command otherwise.
     #[must_use]
     pub fn new(inner: impl SessionStore) -> Self {
         Self {
@@ -119,16 +119,16 @@ impl TestStore {
         }
     }
 
-    /// Tells nodes that its log outlives the process, even if the one within does not. With
-    /// [`MemoryStore`](gatepass::MemoryStore) it is a durable store without a thread of its own, so
-    /// that tokio's paused time waits for it.
+    /// Makes nodes treat it as durable, even if the store within isn't. With
+    /// [`MemoryStore`](gatepass::MemoryStore), it is a durable store without its own thread, so
+    /// tokio's paused time waits for it.
     #[must_use]
     pub fn durable(self) -> Self {
         self.shared.durable.store(true, Ordering::Relaxed);
         self
     }
 
-    /// Has another store take the place of the one within, as in a failover or a restore.
+    /// Replaces the store within, as in a failover or a restore.
     pub fn replace(&self, inner: impl SessionStore) {
         let mut within = self
             .shared
@@ -138,41 +138,40 @@ impl TestStore {
         *within = Arc::new(inner);
     }
 
-    /// How often `op` was called.
+    /// The number of calls of `op`.
     #[must_use]
     pub fn calls_of(&self, op: Op) -> u64 {
         self.counted().get(&op).copied().unwrap_or(0)
     }
 
-    /// How often any operation was called. [`Op::Changed`] does not count: it waits, and asks
-    /// nothing.
+    /// The number of calls of all operations except [`Op::Changed`], which waits and asks nothing.
     #[must_use]
     pub fn calls(&self) -> u64 {
         let asks = |(op, count): (&Op, &u64)| if *op == Op::Changed { 0 } else { *count };
         self.counted().iter().map(asks).sum()
     }
 
-    /// Counts from zero again.
+    /// Starts counting from zero again.
     pub fn reset_calls(&self) {
         self.counted().clear();
     }
 
-    /// Has calls of `op` misbehave from now on.
+    /// Makes later calls of `op` misbehave.
     pub fn inject(&self, op: Op, fault: StoreFault) {
         self.state().faults.insert(op, fault);
     }
 
-    /// Has all calls misbehave from now on.
+    /// Makes all later calls misbehave.
     pub fn inject_everywhere(&self, fault: StoreFault) {
         Op::ALL.into_iter().for_each(|op| self.inject(op, fault));
     }
 
-    /// Has calls of `op` behave again.
+    /// Makes later calls of `op` behave again.
     pub fn lift(&self, op: Op) {
         self.state().faults.remove(&op);
     }
 
-    /// Has all calls behave again. A held call stays held.
+    /// Makes all later calls behave again. A held call stays held.
     pub fn heal(&self) {
         self.state().faults.clear();
     }
@@ -182,7 +181,7 @@ impl TestStore {
         self.hold(op, Side::Before)
     }
 
-    /// Holds the next call of `op` after it is done, before its caller knows.
+    /// Holds the next call of `op` after it is done, before its caller learns of it.
     pub fn hold_after(&self, op: Op) -> HeldCall {
         self.hold(op, Side::After)
     }
@@ -224,7 +223,7 @@ impl TestStore {
     fn take_hold(&self, op: Op, side: Side) -> Option<Barrier> {
         let mut state = self.state();
         let here = |(of, on, barrier): &(Op, Side, Barrier)| {
-            // One that was dropped unused would take the place of another.
+            // A barrier that was dropped unused must not take the place of another.
             *of == op && *on == side && !barrier.reached.is_closed()
         };
         let index = state.holds.iter().position(here)?;
@@ -234,12 +233,12 @@ impl TestStore {
     async fn pass(&self, op: Op, side: Side) {
         if let Some(Barrier { reached, released }) = self.take_hold(op, side) {
             reached.send_replace(true);
-            // A held call that is dropped is released.
+            // Dropping a barrier releases its call.
             let _ = released.await;
         }
     }
 
-    /// Runs `call` as it is commanded for `op`.
+    /// Runs `call` under the commands for `op`.
     async fn run<T>(
         &self,
         op: Op,
@@ -264,9 +263,9 @@ impl TestStore {
 }
 
 impl HeldCall {
-    /// Resolves once a call is held here; at once if one is, or was.
+    /// Resolves once a call is held here, or at once if one is or was held.
     pub async fn reached(&self) {
-        // Without a store there is nothing to wait for.
+        // Without a store, no call comes.
         let _ = self.reached.clone().wait_for(|reached| *reached).await;
     }
 
@@ -296,7 +295,7 @@ impl RevocationLog for TestStore {
     async fn changed(&self, after: &Cursor) {
         self.count(Op::Changed);
         match self.fault(Op::Changed) {
-            // To return would have the follower ask again at once, and so on.
+            // If this returned, the follower would ask again at once, and so on.
             Some(StoreFault::Fail(_) | StoreFault::LoseAnswer(_) | StoreFault::Hang) => {
                 future::pending().await
             }
@@ -521,7 +520,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wait_for_changes_of_a_failing_store_does_not_end() {
         let store = TestStore::new(MemoryStore::new());
-        // The inner store answers at once for a place that it does not know.
+        // The inner store answers at once for an unknown place.
         let cursor = Cursor::new("nowhere");
         for fault in [
             StoreFault::Fail(StoreErrorKind::Unavailable),

@@ -5,9 +5,9 @@ use gatepass::{
     AuthenticationError, Authenticator, Credentials, Device, Identity, Scopes, Session, UserUpdate,
 };
 
-/// Users who all have the same password. Each user name is a subject of its own.
+/// Users who all have the same password. Each username is its own subject.
 ///
-/// Each question to it lets other tasks run before the answer, as a question to a database does.
+/// Each check lets other tasks run before the answer, as a question to a database does.
 ///
 /// ```
 /// use gatepass::{Authority, Credentials, Device, MasterSecret, MemoryStore};
@@ -30,7 +30,7 @@ pub struct OnePassword {
 }
 
 impl OnePassword {
-    /// Users with this password and no scopes.
+    /// Users with this password and without scopes.
     pub fn new(password: impl Into<String>) -> Self {
         Self {
             password: password.into(),

@@ -1,4 +1,4 @@
-//! The connections of a proxy, each a pump in either direction.
+//! The connections of a proxy, each with a pump per direction.
 
 use std::{
     io,
@@ -18,12 +18,12 @@ use tokio::{
 
 use super::tap::{Action, Chunk, Direction, Tap};
 
-/// The commands that are in force at the moment.
+/// The commands that are in force.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct State {
     pub(super) server: SocketAddr,
     pub(super) fault: Option<Fault>,
-    /// These count the commands that concern all connections that there are at the time.
+    /// These count the commands that apply to all connections of that time.
     pub(super) heals: u64,
     pub(super) cuts: u64,
     pub(super) half_closings: u64,
@@ -58,7 +58,7 @@ const CHUNK: usize = 16 * 1024;
 
 pub(super) async fn accept(listener: TcpListener, state: watch::Receiver<State>, tap: Tap) {
     for number in 0.. {
-        // That a client is gone again is no reason to serve no other.
+        // A client that has gone must not stop the proxy from serving others.
         let Ok((client, _)) = listener.accept().await else {
             tokio::task::yield_now().await;
             continue;
@@ -86,7 +86,7 @@ async fn serve(client: TcpStream, number: u64, mut state: watch::Receiver<State>
     };
     let served = connection.connect_and_pump(client, state.clone());
     let cut = async {
-        // An error says that there is no proxy any more.
+        // An error means that the proxy is gone.
         drop(state.wait_for(|state| state.cuts > begun.cuts).await);
     };
     // Either branch drops the sockets.
@@ -96,20 +96,20 @@ async fn serve(client: TcpStream, number: u64, mut state: watch::Receiver<State>
     }
 }
 
-/// The facts that both directions of a connection share.
+/// The state that both directions of a connection share.
 struct Connection {
     number: u64,
     /// The commands that were in force when it began.
     begun: State,
     tap: Tap,
     carried: AtomicU64,
-    /// It is reset when it has carried this many bytes.
+    /// The proxy resets it when it has carried this many bytes.
     limit: u64,
 }
 
 impl Connection {
     async fn connect_and_pump(&self, mut client: TcpStream, mut state: watch::Receiver<State>) {
-        // As a first packet that is sent again and again.
+        // A system does the same: it sends a first packet again and again.
         if passable(&mut state).await.is_err() {
             return;
         }
@@ -117,7 +117,7 @@ impl Connection {
             return;
         };
         linger(&server, Some(Duration::ZERO));
-        // Questions and answers are small, and wait for each other.
+        // Questions and answers are small and wait for each other, so don't collect them.
         drop(client.set_nodelay(true));
         drop(server.set_nodelay(true));
         let (from_client, to_client) = client.split();
@@ -136,7 +136,7 @@ impl Connection {
             direction: Direction::ToClient,
             state,
         };
-        // One direction may be closed long before the other; a failure ends both.
+        // One direction may close long before the other. A failure ends both.
         if tokio::try_join!(there.run(), back.run()).is_ok() {
             // The last data may still be on its way.
             linger(&client, None);
@@ -211,7 +211,7 @@ impl Pump<'_> {
         }
     }
 
-    /// Waits as long as the tap says.
+    /// Asks the tap, and waits as long as it says.
     async fn tapped(&mut self, bytes: &[u8]) -> io::Result<Fate> {
         // A test may heal the network as soon as its tap has been asked.
         let heals = self.state.borrow().heals;
@@ -237,7 +237,7 @@ impl Pump<'_> {
     }
 }
 
-/// The end of a chunk. All that comes behind one that is lost is lost, too.
+/// The end of a chunk. If one is lost, all later ones are lost as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Passed,
@@ -256,7 +256,7 @@ async fn half_closed(state: &mut watch::Receiver<State>, begun: State) -> io::Re
     .await
 }
 
-/// Waits until `is_so`. An error says that there is no proxy any more.
+/// Waits until `is_so`. Fails if the proxy is gone.
 async fn waited(
     state: &mut watch::Receiver<State>,
     is_so: impl FnMut(&State) -> bool,
@@ -265,7 +265,7 @@ async fn waited(
     Ok(*state.map_err(|_| io::ErrorKind::ConnectionReset)?)
 }
 
-/// With a limit of zero, a socket that is dropped is reset; without one it is closed in good order.
+/// A limit of zero resets a socket when it is dropped. `None` closes it in good order.
 #[allow(
     deprecated,
     reason = "a limit of zero, which never blocks, has another name in newer releases of tokio alone"
@@ -274,7 +274,7 @@ fn linger(socket: &TcpStream, limit: Option<Duration>) {
     drop(socket.set_linger(limit));
 }
 
-/// The number that `seed` has for this connection (splitmix64).
+/// The limit that `seed` gives this connection (splitmix64).
 fn drawn(seed: u64, number: u64) -> u64 {
     let step = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut mixed = seed.wrapping_add(step);

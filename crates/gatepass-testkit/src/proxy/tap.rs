@@ -1,4 +1,4 @@
-//! The decision of a test about the bytes that pass.
+//! The tap of a proxy: a test decides about each chunk that passes.
 
 use std::{
     fmt,
@@ -16,15 +16,15 @@ pub enum Direction {
     ToClient,
 }
 
-/// The bytes that a proxy is about to hand on.
+/// Bytes that a proxy is about to hand on.
 ///
-/// A chunk is the result of one read from a socket, and has at least one byte and at most 16 KiB.
-/// TCP knows no messages: one chunk can have several messages of your protocol in it, and one
-/// message can come in several chunks.
+/// A chunk is the result of one read from a socket, and has from 1 byte to 16 KiB. TCP knows no
+/// messages: one chunk can hold several messages of your protocol, and one message can come in
+/// several chunks.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Chunk<'a> {
-    /// The number of its connection. The proxy counts the connections that it accepts, from 0 on.
+    /// The number of its connection. The proxy counts the connections that it accepts from 0.
     pub connection: u64,
     /// Its direction.
     pub direction: Direction,
@@ -32,24 +32,22 @@ pub struct Chunk<'a> {
     pub bytes: &'a [u8],
 }
 
-/// The action of a proxy on one [`Chunk`], and on its connection.
+/// The proxy's action on a [`Chunk`] and its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
     /// The proxy hands the chunk on.
     Pass,
-    /// The proxy hands the chunk on after this time. Later chunks in the same
-    /// direction wait behind it.
+    /// The proxy hands the chunk on after this time. Later chunks in the same direction wait behind
+    /// it.
     Delay(Duration),
     /// The proxy keeps the chunk until you call [`Proxy::heal`](super::Proxy::heal), and then hands
-    /// it on. Later chunks in the same direction
-    /// wait behind it.
+    /// it on. Later chunks in the same direction wait behind it.
     Hold,
-    /// The proxy drops the chunk, and all that comes behind it in the same direction, as half a
-    /// message makes no sense. It tells neither side. The other direction and other connections go
-    /// on.
+    /// The proxy drops the chunk and all later chunks in the same direction, since half a message
+    /// makes no sense. It tells neither side. The other direction and other connections continue.
     Drop,
-    /// The proxy drops the chunk, and resets its connection towards both sides.
+    /// The proxy drops the chunk, and resets its connection on both sides.
     Cut,
 }
 
@@ -65,7 +63,7 @@ impl Tap {
     }
 
     pub(super) fn decide(&self, chunk: Chunk<'_>) -> Action {
-        // A panic ends the connection of its chunk alone.
+        // A panic ends only the connection of its chunk.
         let mut decide = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match decide.as_mut() {
             Some(decide) => decide(chunk),

@@ -8,7 +8,7 @@ use tokio::{
 
 use super::*;
 
-/// How long nothing must happen for a test to believe that nothing will.
+/// How long a test waits before it concludes that nothing happens.
 const A_WHILE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -252,7 +252,7 @@ async fn the_tap_sees_each_chunk_that_passes() {
     ];
     assert_eq!(noted.try_iter().collect::<Vec<_>>(), seen);
 
-    // It stays when the network is healed, and sees nothing that a command drops.
+    // The tap stays after `heal`, and sees nothing that a command drops.
     given.proxy.lose_answers();
     first_server.write_all(b"!").await.unwrap();
     is_silent(&mut first).await;
@@ -297,7 +297,7 @@ async fn a_chunk_that_the_tap_holds_arrives_once_it_is_healed() {
         .unwrap();
     assert_eq!(&all, b"!?");
 
-    // Unless its connection was abandoned meanwhile.
+    // A chunk of an abandoned connection doesn't arrive.
     client.write_all(b"!").await.unwrap();
     is_silent(&mut server).await;
     given.proxy.abandon();

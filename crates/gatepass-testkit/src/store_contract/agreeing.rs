@@ -1,4 +1,4 @@
-//! A store does what the store in memory does, for any list of operations.
+//! A store answers any list of operations as the store in memory does.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -15,12 +15,12 @@ use proptest::{collection::vec, option, prelude::*, strategy::ValueTree, test_ru
 
 use crate::clock::ManualClock;
 
-/// How many lists of operations are played.
+/// The number of lists to play.
 const CASES: usize = 32;
 
-/// Played side by side, lists of operations at random are answered as [`MemoryStore`] answers them,
-/// which applies the core's own methods. The shortest list that is found to be answered otherwise
-/// is shown.
+/// Plays random lists of operations on the store and on [`MemoryStore`], which applies the core's
+/// own methods. All answers must be the same. If they differ, the failure shows the shortest list
+/// that it finds.
 pub async fn it_answers_as_the_store_in_memory_does<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -83,7 +83,7 @@ async fn difference<S: SessionStore>(
         .then(|| format!("after {steps:#?}\nthere is {state:?}\ninstead of {expected:?}"))
 }
 
-/// Small numbers for everything, so that operations meet.
+/// Small numbers for everything, so operations often meet the same session.
 #[derive(Clone, Debug)]
 enum Step {
     Begin(u8, u8, Option<NonZeroU32>),
@@ -183,7 +183,7 @@ fn identity(subject: Subject, number: u8) -> Identity {
     }
 }
 
-/// A filter for each number: of a state, of a subject or not, by an index or not.
+/// A filter for each number: with and without a state, a subject or an index.
 fn filter(number: u8) -> SessionFilter {
     let states = [SessionState::Live, SessionState::Ended, SessionState::Any];
     let filter = SessionFilter::new().state(states[usize::from(number) % 3]);
@@ -204,7 +204,7 @@ fn account(number: u8) -> AccountId {
     AccountId::of(&issuer(), &subject(number))
 }
 
-/// The `number`th session to be begun, which decides its subject.
+/// The id of the `number`th session, which decides its subject.
 fn session_id(number: u8) -> SessionId {
     let mut id = [number; 18];
     let [first, second] = account(number).prefix();
@@ -212,7 +212,7 @@ fn session_id(number: u8) -> SessionId {
     SessionId::from_bytes(id)
 }
 
-/// The `number`th session, as the client `by` begins it.
+/// The `number`th session, begun by the client `by`.
 fn new_session(number: u8, by: u8) -> NewSession {
     let mut new = NewSession::new(
         session_id(number),
@@ -227,8 +227,8 @@ fn new_session(number: u8, by: u8) -> NewSession {
     new
 }
 
-/// The `number`th session as a node may know it, whether the store has it or not: of the client
-/// `by` and of this generation.
+/// The `number`th session as a node may know it, of the client `by` and this generation. The store
+/// may not have it.
 fn known(number: u8, by: u8, generation: Generation) -> Session {
     let new = new_session(number, by);
     let mut session = Session::begin(new, SessionNumber::default(), Timestamp::EPOCH);
@@ -236,7 +236,7 @@ fn known(number: u8, by: u8, generation: Generation) -> Session {
     session
 }
 
-/// The `number`th token of the session: no two sessions have one in common.
+/// The `number`th token of the session. No two sessions share a token.
 fn token_id(session: u8, number: u8) -> TokenId {
     let mut id = [number; 16];
     id[0] = session;
@@ -347,16 +347,16 @@ impl<S: SessionStore> World<'_, S> {
                 let purged = self.store.purge(horizon, usize::MAX).await.unwrap();
                 Answer::Other(purged.removed.to_string())
             }
-            // The clock is shared, and moved once for both.
+            // Both stores share the clock, which moves once.
             Step::Pass(_) | Step::SetBack(_) => Answer::Other(String::new()),
         }
     }
 
-    /// A generation that the session has or nearly has, since one at random would never fit.
+    /// A generation at or next to that of the session, since a random one would never fit.
     async fn generation(&self, number: u8, behind: u32) -> Generation {
         let (session, _) = self.store.load(session_id(number)).await.unwrap();
         let current = session.map_or(0, |session| session.generation.get());
-        // Right in two cases of four, too old in one and too new in one.
+        // Right in two of four cases, too old in one and too new in one.
         match behind {
             0 | 1 => Generation::new(current),
             2 => Generation::new(current.saturating_sub(1)),
@@ -364,7 +364,7 @@ impl<S: SessionStore> World<'_, S> {
         }
     }
 
-    /// A version that the rights of the session have or nearly have.
+    /// A version at or next to that of the session's rights.
     async fn version(&self, number: u8, behind: u32) -> GrantVersion {
         let (session, _) = self.store.load(session_id(number)).await.unwrap();
         let newest = session.map_or(0, |session| session.grant.newest.get());
@@ -413,7 +413,7 @@ impl<S: SessionStore> World<'_, S> {
         }
     }
 
-    /// All that can be seen of the store.
+    /// Everything that callers can see of the store.
     async fn state(&mut self) -> Vec<Answer> {
         self.cursor = None;
         let mut state = vec![in_order(self.pull().await)];

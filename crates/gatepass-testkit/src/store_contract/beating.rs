@@ -10,11 +10,11 @@ use gatepass::{
 use super::given::{Given, MILLISECOND, MINUTE, SECOND, issuer};
 use crate::clock::ManualClock;
 
-/// How long heartbeats are kept here.
+/// How long the store keeps heartbeats here.
 const KEPT: Duration = MINUTE;
 
 fn heartbeat<S: SessionStore>(given: &Given<S>, node: u8) -> Heartbeat {
-    // A store could take these for something else: quotes, escapes and placeholders.
+    // A store could misread these characters as quotes, escapes or placeholders.
     let audience = Audience::new(r#"shop 'é' \n "$1" {=} @"#).unwrap();
     let node = NodeId::from_bytes([node; 16]);
     Heartbeat::new(node, issuer(), audience, given.clock.now())
@@ -33,7 +33,7 @@ fn sorted(mut heartbeats: Heartbeats) -> Heartbeats {
     heartbeats
 }
 
-/// A heartbeat is kept whole with the store's time, and the next one of the node takes its place.
+/// The store keeps a whole heartbeat with its own time. The next heartbeat of the node replaces it.
 pub async fn a_heartbeat_takes_the_place_of_the_last_one_of_its_node<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -64,7 +64,7 @@ pub async fn a_heartbeat_takes_the_place_of_the_last_one_of_its_node<S: SessionS
     assert_eq!(beating(&given).await, both);
 }
 
-/// Nodes that have gone don't fill the store, and one that is late is there again.
+/// The store forgets nodes that have gone. A node that is late appears again.
 pub async fn an_old_heartbeat_is_forgotten_by_the_next_one<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -87,8 +87,8 @@ pub async fn an_old_heartbeat_is_forgotten_by_the_next_one<S: SessionStore>(
     assert_eq!(nodes(beat(&given, &gone).await), [gone.node, stays.node]);
 }
 
-/// A node that asks after a commit must be heard by every node whose answer comes later, and a node
-/// that starts must be seen by every node that looks later.
+/// A node that asks after a commit learns of all nodes that have beaten before. A node that starts
+/// is visible to every node that looks later.
 pub async fn a_heartbeat_that_has_returned_is_in_every_later_answer<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -115,7 +115,7 @@ pub async fn a_heartbeat_that_has_returned_is_in_every_later_answer<S: SessionSt
     assert!(all.iter().all(|one| one.heartbeat.asks == 10));
 }
 
-/// Heartbeats are no news for those who follow the log, and a purge leaves them alone.
+/// Heartbeats notify no follower of the log, and a purge keeps them.
 pub async fn heartbeats_and_sessions_do_not_touch_each_other<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

@@ -19,7 +19,7 @@ use super::given::{
 };
 use crate::clock::ManualClock;
 
-/// All that a session is begun with comes back from the store, in `begin` and in `load`.
+/// `begin` and `load` return everything that the session was begun with.
 pub async fn a_session_is_loaded_as_it_was_begun<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -57,7 +57,7 @@ pub async fn a_session_is_loaded_as_it_was_begun<S: SessionStore>(
     }
 }
 
-/// An unknown session is no error, and the store's time comes with it.
+/// An unknown session is no error. The answer still has the store's time.
 pub async fn a_session_that_was_never_begun_is_not_loaded<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -70,8 +70,8 @@ pub async fn a_session_that_was_never_begun_is_not_loaded<S: SessionStore>(
     );
 }
 
-/// A login above the maximum ends the session that began first, however recently it was refreshed,
-/// and logs that.
+/// A login above the maximum ends the session that began first, even if it was refreshed recently.
+/// The log has an entry of it.
 pub async fn one_session_too_many_ends_exactly_the_oldest<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -105,7 +105,7 @@ pub async fn one_session_too_many_ends_exactly_the_oldest<S: SessionStore>(
         assert_eq!(given.load(kept).await, *kept);
     }
 
-    // A maximum that was lowered takes effect at the next login, by one entry again.
+    // A lowered maximum applies at the next login, which again writes one entry.
     let new = new_session_of_at_most("alice", 1);
     let last = given.store.begin(new).await.unwrap();
     let revocation = revocation_of_all(&begun.session, None, last.session.absolute_expires_at);
@@ -114,7 +114,7 @@ pub async fn one_session_too_many_ends_exactly_the_oldest<S: SessionStore>(
     assert_eq!(given.sessions("alice").await, [last.session]);
 }
 
-/// The one session that a logout elsewhere has spared counts, and goes when its turn comes.
+/// A session that a logout elsewhere has spared counts. It ends when it is the oldest.
 pub async fn a_spared_session_counts_against_the_maximum<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -165,7 +165,7 @@ pub async fn sessions_are_numbered_in_the_order_in_which_they_begin<S: SessionSt
     assert_eq!(numbers.len(), 32);
 }
 
-/// A list comes in pages, each of which begins where the last one ended.
+/// A list comes in pages. Each page begins where the last one ended.
 pub async fn sessions_are_listed_in_pages<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
     let given = Given::fresh(fresh).await;
     let spared = given.begin("alice").await;
@@ -190,7 +190,7 @@ pub async fn sessions_are_listed_in_pages<S: SessionStore>(fresh: impl AsyncFn(M
     assert_eq!(page.unwrap(), []);
 }
 
-/// The store remembers who uses it: the first who comes, and others only where they say so.
+/// The store remembers the first service that uses it, and others only if they ask to join.
 pub async fn identities_are_remembered<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
     let given = Given::fresh(fresh).await;
     let identity = |name: &str| {
@@ -214,7 +214,7 @@ pub async fn identities_are_remembered<S: SessionStore>(fresh: impl AsyncFn(Manu
     assert_eq!(introduce(&[], false).await, known);
 }
 
-/// Sessions that were ended, or are past their absolute end, do not take the place of others.
+/// Ended sessions, and sessions past their absolute end, don't count.
 pub async fn only_live_sessions_count_against_the_maximum<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -234,7 +234,7 @@ pub async fn only_live_sessions_count_against_the_maximum<S: SessionStore>(
     assert_eq!(given.load(&kept).await, kept);
 }
 
-/// A session that has idled out, so that no client can use it, does not push out one that is in
+/// A session that has idled out is useless to every client, so it doesn't push out a session in
 /// use.
 pub async fn a_session_that_nobody_can_use_does_not_count_against_the_maximum<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
@@ -254,8 +254,8 @@ pub async fn a_session_that_nobody_can_use_does_not_count_against_the_maximum<S:
     assert_eq!(given.load(&used).await, used);
 }
 
-/// Logins at the same time leave no more sessions than the maximum. The reported revocations cover
-/// each session that had to go.
+/// Simultaneous logins leave at most the maximum of sessions. The reported revocations cover each
+/// session that was ended.
 pub async fn simultaneous_logins_do_not_exceed_the_maximum<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -296,8 +296,8 @@ pub async fn sessions_are_listed_newest_first<S: SessionStore>(
     assert_eq!(listed, expected);
 }
 
-/// Ended and expired sessions, and those of others, are not on the list. One that an access token
-/// alone keeps going is: its owner could not end what is not there.
+/// Ended, expired and foreign sessions are not on the list. A session that only an access token
+/// keeps alive is on it, so its owner can end it.
 pub async fn only_usable_sessions_of_the_subject_are_listed<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -327,8 +327,8 @@ pub async fn only_usable_sessions_of_the_subject_are_listed<S: SessionStore>(
     assert_eq!(given.sessions("nobody").await, []);
 }
 
-/// A session that is begun a second time stays as it is, also if it has ended by then, and takes no
-/// number.
+/// A second `begin` of a session changes nothing and takes no number, even if the session has
+/// ended.
 pub async fn a_session_that_is_there_is_not_begun_again<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -365,7 +365,7 @@ pub async fn a_session_that_is_there_is_not_begun_again<S: SessionStore>(
     assert_eq!(given.sessions("alice").await, []);
 }
 
-/// One of many calls that begin a session with one id at once succeeds, and all get that session.
+/// Of many simultaneous calls that begin one id, one succeeds, and all get that session.
 pub async fn of_many_beginnings_of_one_session_one_succeeds<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -387,7 +387,8 @@ pub async fn of_many_beginnings_of_one_session_one_succeeds<S: SessionStore>(
     assert_eq!(given.sessions("alice").await, sessions);
 }
 
-/// A session may begin long after its user was authenticated, and never before.
+/// A session may begin long after the authentication of its user. A later time of authentication
+/// becomes the time of the beginning.
 pub async fn a_session_may_begin_after_the_authentication<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

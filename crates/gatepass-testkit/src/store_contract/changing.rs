@@ -23,7 +23,7 @@ fn change_of(session: &Session) -> ChangeIdentity {
     ChangeIdentity::new(session, changed_identity(session.subject()))
 }
 
-/// An identity that no other number has.
+/// An identity that belongs to this number alone.
 fn numbered(session: &Session, number: u32) -> Identity {
     let identity = Identity::of(session.subject().clone());
     identity
@@ -41,8 +41,8 @@ async fn change<S: SessionStore>(given: &Given<S>, change: ChangeIdentity) -> Op
     given.store.change(change).await.unwrap()
 }
 
-/// The store keeps and returns the session as the core changes it. The log tells readers from which
-/// version on its access tokens are good.
+/// The store keeps and returns the session as the core changes it. The log tells readers the first
+/// version whose access tokens are good.
 pub async fn a_change_is_written_and_logged_in_the_same_act<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -63,7 +63,7 @@ pub async fn a_change_is_written_and_logged_in_the_same_act<S: SessionStore>(
     assert_eq!(status(&given, &expected, 1).await, TokenStatus::Live);
     assert_eq!(status(&given, &bystander, 0).await, TokenStatus::Live);
     assert_eq!(given.load(&bystander).await, bystander);
-    // The other changes of the session leave its rights alone.
+    // Other changes of the session don't touch its rights.
     let advanced = given.store.advance(advance_of(&expected)).await;
     let advanced = advanced.unwrap().unwrap();
     assert_eq!(
@@ -73,7 +73,7 @@ pub async fn a_change_is_written_and_logged_in_the_same_act<S: SessionStore>(
     assert_eq!(given.sessions("alice").await, [bystander, advanced]);
 }
 
-/// An offer has its entry, and access tokens from before it stay good.
+/// An offer writes an entry, and earlier access tokens stay good.
 pub async fn an_offered_change_refuses_no_token<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -95,7 +95,7 @@ pub async fn an_offered_change_refuses_no_token<S: SessionStore>(
     }
 }
 
-/// A change of the device's label, or of the lifetime of later tokens, concerns no reader.
+/// Readers need not know a change of the device's label, or of the lifetime of later tokens.
 pub async fn a_change_that_no_token_shows_is_not_logged<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -112,7 +112,7 @@ pub async fn a_change_that_no_token_shows_is_not_logged<S: SessionStore>(
     assert_eq!(given.log().await.0, []);
 }
 
-/// However often a session changes, the log has one entry about it.
+/// The log has one entry about a session, even after many changes.
 pub async fn the_last_change_of_a_session_is_its_one_entry<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -130,14 +130,14 @@ pub async fn the_last_change_of_a_session_is_its_one_entry<S: SessionStore>(
     }
     let all = sorted(vec![session.grant_entry(), other.grant_entry()]);
     assert_eq!(sorted(given.log().await.0), all);
-    // Its end says more, and both stay.
+    // The entry of the end says more, and both entries stay.
     let ended = given.end(&session).await.unwrap();
     let (entries, _) = given.log().await;
     assert!(entries.contains(&ended) && entries.contains(&session.grant_entry()));
     assert_eq!(status(&given, &session, 0).await, TokenStatus::Revoked);
 }
 
-/// Another version, an end and an expiry are each reason enough to refuse, and leave no trace.
+/// A wrong version, an end and an expiry each make the store refuse, and leave no trace.
 pub async fn a_change_that_does_not_fit_changes_nothing<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -174,7 +174,7 @@ pub async fn a_change_that_does_not_fit_changes_nothing<S: SessionStore>(
     refuse(change_of(&over), "past the absolute end").await;
 }
 
-/// However many change the same version at once, one does.
+/// Of many simultaneous changes from one version, one succeeds.
 pub async fn of_many_changes_from_one_version_one_succeeds<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -198,7 +198,7 @@ pub async fn of_many_changes_from_one_version_one_succeeds<S: SessionStore>(
     }
 }
 
-/// Refreshes leave the newest identity, and changes the newest generation.
+/// Refreshes keep the newest identity, and changes keep the newest generation.
 pub async fn refreshes_and_changes_undo_nothing_of_each_other<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -229,7 +229,7 @@ pub async fn refreshes_and_changes_undo_nothing_of_each_other<S: SessionStore>(
     assert_eq!(session.identity, changed.identity);
 }
 
-/// A session that is over doesn't change, and no entry about its rights follows its end.
+/// A session that is over doesn't change. No entry about its rights follows its end.
 pub async fn no_change_succeeds_after_an_end_returned<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -268,7 +268,7 @@ pub async fn no_change_succeeds_after_an_end_returned<S: SessionStore>(
     }
 }
 
-/// The own lifetime of a changed identity holds for the access tokens that follow.
+/// A changed identity's own lifetime applies to later access tokens.
 pub async fn the_lifetime_of_a_changed_identity_counts_from_the_next_refresh<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -283,7 +283,7 @@ pub async fn the_lifetime_of_a_changed_identity_counts_from_the_next_refresh<S: 
     assert_eq!(given.load(&session).await, advanced);
 }
 
-/// The entry stays while an access token from before the change may be valid, and no longer.
+/// The entry stays for exactly as long as an earlier access token may be valid.
 pub async fn a_change_is_kept_for_the_retention<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -299,7 +299,7 @@ pub async fn a_change_is_kept_for_the_retention<S: SessionStore>(
     given.clock.advance(MILLISECOND);
     assert_eq!(given.purge().await, 1);
     assert_eq!(given.log().await.0, []);
-    // The session is as it was, and another change has its entry again.
+    // The session is unchanged, and another change writes its entry again.
     assert_eq!(given.load(&session).await, session);
     let next = ChangeIdentity::new(&session, numbered(&session, 1));
     let session = change(&given, next).await.unwrap();
@@ -308,8 +308,8 @@ pub async fn a_change_is_kept_for_the_retention<S: SessionStore>(
     assert_eq!(Vec::from_iter(targets), expected);
 }
 
-/// A connection that follows its session may be open long after the last access token has expired.
-/// Its node must find the entry.
+/// A connection may stay open long after the last access token of its session has expired. The node
+/// that serves it must still find the entry.
 pub async fn an_entry_that_comes_after_all_tokens_have_expired_is_kept_for_the_retention<
     S: SessionStore,
 >(
@@ -330,7 +330,7 @@ pub async fn an_entry_that_comes_after_all_tokens_have_expired_is_kept_for_the_r
     assert_eq!(sorted(given.log().await.0), all);
 }
 
-/// The status of a session doesn't depend on whether the purge has come by.
+/// A session's status doesn't depend on whether the purge has run.
 pub async fn a_session_that_nothing_needs_is_unknown_before_its_purge<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

@@ -1,4 +1,4 @@
-//! Going on with a session by other means than its refresh token alone.
+//! Continuing a session by more than its refresh token.
 
 use std::sync::{
     Arc,
@@ -22,8 +22,8 @@ fn caused_by(cause: AdvanceCause, session: &Session) -> Advance {
     advance
 }
 
-/// A session that only idled too long goes on where its access token speaks for it, as one that was
-/// refreshed, and otherwise does not.
+/// An access token resumes a session that has only idled too long, as a refresh would. Without one,
+/// the session stays expired.
 pub async fn a_session_that_idled_too_long_is_resumed<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -51,7 +51,7 @@ pub async fn a_session_that_idled_too_long_is_resumed<S: SessionStore>(
     assert_eq!(given.load(&resumed).await, expected);
 }
 
-/// A user who has proved again who it is, has done so now, for every later token of the session.
+/// The store dates a new proof of the user's identity to now, for every later token of the session.
 pub async fn a_new_authentication_is_remembered<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -75,7 +75,7 @@ pub async fn a_new_authentication_is_remembered<S: SessionStore>(
     }
 }
 
-/// Neither brings back a session that has ended, or is past its absolute end.
+/// Neither a resume nor an authentication brings back a session that is over.
 pub async fn nothing_goes_on_with_a_session_that_is_over<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -104,7 +104,7 @@ pub async fn nothing_goes_on_with_a_session_that_is_over<S: SessionStore>(
     refuse(&old, "it is past its absolute end").await;
 }
 
-/// A renewal lets a later access token live, and changes nothing else: it is no refresh.
+/// A renewal extends the lifetime of access tokens and changes nothing else: it is no refresh.
 pub async fn a_renewal_changes_access_and_nothing_else<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -120,7 +120,7 @@ pub async fn a_renewal_changes_access_and_nothing_else<S: SessionStore>(
         assert_eq!(renewed.unwrap().as_ref(), Some(&expected));
         assert_eq!(given.load(&session).await, expected);
     }
-    // It goes no further than the session does, and takes nothing back.
+    // It ends no later than the session does, and never shortens the lifetime.
     given
         .clock
         .advance(ABSOLUTE_TTL - IDLE_TTL - MINUTE - MILLISECOND);
@@ -137,8 +137,8 @@ pub async fn a_renewal_changes_access_and_nothing_else<S: SessionStore>(
     );
 }
 
-/// A session whose access token was renewed is kept as long as that could be good, however long it
-/// idled.
+/// The store keeps a session for as long as its renewed access token could be good, even if the
+/// session idles.
 pub async fn a_renewal_postpones_the_purge<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
@@ -151,8 +151,7 @@ pub async fn a_renewal_postpones_the_purge<S: SessionStore>(fresh: impl AsyncFn(
     assert_eq!(given.purge().await, 1);
 }
 
-/// The revocation of a session covers every acknowledged renewal, also one that raced with the end
-/// of the session.
+/// The revocation of a session covers every acknowledged renewal, even one that raced with the end.
 pub async fn no_renewal_succeeds_after_an_end_returned<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

@@ -19,8 +19,7 @@ use super::given::{
 };
 use crate::clock::ManualClock;
 
-/// Once an end has returned, the session is ended, its entry is in the log, and its status is
-/// revoked.
+/// Once an end has returned, the session is over, the log has its entry, and its status is revoked.
 pub async fn an_end_is_logged_in_the_same_act<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -50,7 +49,7 @@ pub async fn an_end_is_logged_in_the_same_act<S: SessionStore>(
     assert_eq!(status, TokenStatus::Revoked);
 }
 
-/// Why a session was ended comes back from the store.
+/// The store returns the reason of an end.
 pub async fn every_reason_is_kept<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
     let given = Given::fresh(fresh).await;
     for reason in [
@@ -84,7 +83,7 @@ pub async fn the_first_end_counts<S: SessionStore>(fresh: impl AsyncFn(ManualClo
         assert_eq!(again, None);
     }
     assert_eq!(given.log().await.0, [revocation]);
-    // The end of all concerns it as well, and changes nothing about it.
+    // A logout everywhere also covers the session, and changes nothing about it.
     let all = given.end_all("alice", None).await.unwrap();
     assert_eq!(given.end_all("alice", None).await, None);
     assert_eq!(given.end_all("alice", Some(&ended)).await, None);
@@ -92,7 +91,7 @@ pub async fn the_first_end_counts<S: SessionStore>(fresh: impl AsyncFn(ManualClo
     assert_eq!(sorted(given.log().await.0), sorted(vec![revocation, all]));
 }
 
-/// However many end a session at once, one of them reports it and the log has one entry.
+/// Of many simultaneous ends of a session, one reports it, and the log has one entry.
 pub async fn of_many_ends_of_one_session_one_reports_it<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -114,7 +113,7 @@ pub async fn of_many_ends_of_one_session_one_reports_it<S: SessionStore>(
     assert_eq!(given.log().await.0, reported);
 }
 
-/// An ended session stays ended, and as it was.
+/// An ended session stays ended and unchanged.
 pub async fn nothing_refreshes_an_ended_session<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -127,7 +126,7 @@ pub async fn nothing_refreshes_an_ended_session<S: SessionStore>(
     assert_eq!(given.load(&ended).await, ended);
 }
 
-/// A user who names a session of another user ends nothing.
+/// A user can't end a session of another user.
 pub async fn a_session_of_another_subject_is_not_ended<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -145,8 +144,8 @@ pub async fn a_session_of_another_subject_is_not_ended<S: SessionStore>(
     assert!(given.load(&session).await.ended.is_some());
 }
 
-/// One entry in the log ends all sessions of an account, of any age. Others don't notice, and one
-/// that begins afterwards isn't concerned, not even in the same millisecond.
+/// One log entry ends all sessions of an account, however old. It leaves sessions of others alone,
+/// and later sessions of the account, even of the same millisecond.
 pub async fn all_sessions_of_an_account_end_together<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -157,7 +156,7 @@ pub async fn all_sessions_of_an_account_end_together<S: SessionStore>(
         sessions.push(given.begin("alice").await);
         given.clock.advance(MINUTE);
     }
-    // Refreshed, so that it is seen later than it began.
+    // A refresh, so its last use is later than its beginning.
     let refreshed = given.store.advance(advance_of(&sessions[4])).await;
     sessions[4] = refreshed.unwrap().unwrap();
     let bystander = given.begin("bob").await;
@@ -198,7 +197,7 @@ pub async fn all_sessions_of_an_account_end_together<S: SessionStore>(
     }
 }
 
-/// All other sessions of an account end, and the one that is named goes on.
+/// All other sessions of an account end, and the named session continues.
 pub async fn all_sessions_of_an_account_but_one_end_together<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -220,7 +219,7 @@ pub async fn all_sessions_of_an_account_but_one_end_together<S: SessionStore>(
     assert_eq!(given.load(&bystander).await, bystander);
     assert_eq!(given.sessions("alice").await, std::slice::from_ref(&kept));
 
-    // The one that goes on begins again to be one of many.
+    // More sessions begin, so the session that continues is one of many.
     let three = given.begin("alice").await;
     assert_eq!(given.sessions("alice").await, [three.clone(), kept.clone()]);
     let ended = given.end_all("alice", Some(&three)).await.unwrap();
@@ -231,7 +230,7 @@ pub async fn all_sessions_of_an_account_but_one_end_together<S: SessionStore>(
         "it says what the first one said"
     );
 
-    // A session that is over by now is not brought back, and a foreign one keeps nothing.
+    // The end brings no ended session back, and a foreign session spares none.
     for named in [&kept, &bystander] {
         let four = given.begin("alice").await;
         let ended = given.end_all("alice", Some(named)).await.unwrap();
@@ -242,7 +241,7 @@ pub async fn all_sessions_of_an_account_but_one_end_together<S: SessionStore>(
     assert_eq!(given.load(&bystander).await, bystander);
 }
 
-/// The user of another issuer is another user, also where the name is the same.
+/// A user of another issuer is another user, even under the same name.
 pub async fn the_same_subject_of_another_issuer_is_not_concerned<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -264,8 +263,8 @@ pub async fn the_same_subject_of_another_issuer_is_not_concerned<S: SessionStore
     assert_eq!(listed, [foreign]);
 }
 
-/// Among logins under way, the end of all sessions takes its place: each session that began before
-/// it is over, and each that began after it goes on.
+/// The end of all sessions is ordered among concurrent logins. Each session that began before it is
+/// over, and each later one continues.
 pub async fn logins_come_before_or_after_the_end_of_all<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -306,7 +305,7 @@ pub async fn logins_come_before_or_after_the_end_of_all<S: SessionStore>(
     }
 }
 
-/// There is nothing to end, and nothing is logged.
+/// There is nothing to end, so the store logs nothing.
 pub async fn the_end_of_an_unknown_session_changes_nothing<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -324,8 +323,8 @@ pub async fn the_end_of_an_unknown_session_changes_nothing<S: SessionStore>(
     assert_eq!(given.log().await.0, []);
 }
 
-/// Among refreshes under way, an end wins: what begins after it has returned is refused, and what
-/// was acknowledged before it is covered by its revocation.
+/// An end wins against concurrent refreshes. The store refuses refreshes that begin after the end
+/// has returned. The revocation covers those that were acknowledged before.
 pub async fn no_advance_succeeds_after_an_end_returned<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

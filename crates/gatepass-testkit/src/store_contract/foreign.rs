@@ -1,4 +1,4 @@
-//! Revocations of other issuers' tokens, of which the store has no session.
+//! Revocations of another issuer's tokens, for which the store has no session.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,8 @@ fn of_token(token: TokenId, until: Timestamp) -> Revocation {
     }
 }
 
-/// The revocation of all tokens that `name` got up to `at`, if the last one is good until `until`.
+/// The revocation of all tokens that were issued to `name` until `at`, the last of which is good
+/// until `until`.
 fn of_all(name: &str, at: Timestamp, until: Timestamp) -> Revocation {
     let cutoff = Cutoff::all(SessionNumber::new(at.unix_millis()));
     Revocation {
@@ -50,7 +51,7 @@ impl<S: SessionStore> Given<S> {
     }
 }
 
-/// A token of another issuer gets one entry, until it expires.
+/// A token of another issuer has one entry until it expires.
 pub async fn a_foreign_token_is_revoked_once<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -69,8 +70,8 @@ pub async fn a_foreign_token_is_revoked_once<S: SessionStore>(
     );
 }
 
-/// All tokens of a subject are one entry, which a later one replaces, and readers that have the
-/// earlier one get the later one.
+/// All tokens of a subject share one entry. A later entry replaces it and reaches readers of the
+/// earlier one.
 pub async fn all_tokens_of_a_foreign_subject_are_one_entry<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -96,7 +97,7 @@ pub async fn all_tokens_of_a_foreign_subject_are_one_entry<S: SessionStore>(
     assert_eq!(sorted(given.log().await.0), both);
 }
 
-/// A store whose clock has gone back brings no token back.
+/// A store whose clock goes back makes no revoked token valid again.
 pub async fn a_clock_that_goes_back_takes_no_foreign_revocation_back<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -108,7 +109,8 @@ pub async fn a_clock_that_goes_back_takes_no_foreign_revocation_back<S: SessionS
     assert_eq!(given.log().await.0, [first.unwrap()]);
 }
 
-/// A subject may have so many revoked tokens; the next one revokes all that it got up to now.
+/// A subject may have a limited number of revoked tokens. The next one revokes all tokens of the
+/// subject up to now.
 pub async fn one_foreign_token_too_many_revokes_all_of_the_subject<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -123,14 +125,14 @@ pub async fn one_foreign_token_too_many_revokes_all_of_the_subject<S: SessionSto
     let all = of_all("alice", now, now + LIFETIME);
     assert_eq!(given.revoke_only("alice", token_id()).await, Some(all));
     assert!(given.log().await.0.contains(&all));
-    // Those that are forgotten leave room again.
+    // Forgotten tokens make room for others.
     given.advance_to(now + 10 * MINUTE + Revocation::RETENTION_MARGIN);
     let token = token_id();
     let revoked = given.revoke_only("alice", token).await.unwrap();
     assert_eq!(revoked.target, RevocationTarget::Token(token));
 }
 
-/// Revocations at the same time don't each see room for one.
+/// Simultaneous revocations can't all use the last free place.
 pub async fn foreign_tokens_are_counted_by_one_revocation_after_the_other<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -153,8 +155,8 @@ pub async fn foreign_tokens_are_counted_by_one_revocation_after_the_other<S: Ses
     assert_eq!(given.log().await.0.len(), tokens + 1);
 }
 
-/// The purge forgets the entries when their retention is over, and not before, though no session
-/// is left that they could concern.
+/// The purge drops the entries exactly when their retention ends, even though no session refers to
+/// them.
 pub async fn foreign_revocations_are_kept_until_their_retention_is_over<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

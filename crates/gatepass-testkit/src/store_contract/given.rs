@@ -1,4 +1,4 @@
-//! The state that the claims start from.
+//! The state that each claim starts from.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ pub(super) struct Given<S> {
 impl<S: SessionStore> Given<S> {
     pub(super) async fn fresh(fresh: impl AsyncFn(ManualClock) -> S) -> Self {
         let clock = ManualClock::new();
-        // Not on a whole second, so that a store that cuts milliseconds off is found out.
+        // Not a whole second, to catch a store that cuts milliseconds off.
         clock.advance(Duration::from_millis(123));
         let store = Arc::new(fresh(clock.clone()).await);
         Self { store, clock }
@@ -95,7 +95,7 @@ impl<S: SessionStore> Given<S> {
         listed.unwrap()
     }
 
-    /// All that the log holds, and the cursor behind it.
+    /// All entries of the log, and the cursor behind them.
     pub(super) async fn log(&self) -> (Vec<Revocation>, Cursor) {
         self.log_after(None).await
     }
@@ -113,7 +113,7 @@ impl<S: SessionStore> Given<S> {
             .removed
     }
 
-    /// Moves the clock on to `instant`.
+    /// Moves the clock forward to `instant`.
     pub(super) fn advance_to(&self, instant: Timestamp) {
         use gatepass::Clock;
         self.clock.advance(instant.since(self.clock.now()));
@@ -129,8 +129,8 @@ pub(super) fn token_id() -> TokenId {
     TokenId::from_bytes(random())
 }
 
-/// The revocation of all sessions up to `last`, except `kept`, when `longest` is the latest
-/// absolute end.
+/// The revocation of all sessions up to `last`, except `kept`. `longest` is the latest absolute
+/// end.
 pub(super) fn revocation_of_all(
     last: &Session,
     kept: Option<&Session>,
@@ -158,7 +158,7 @@ pub(super) fn new_session_of_at_most(name: &str, max: u32) -> NewSession {
     new
 }
 
-/// An identity that differs from the one of [`new_session`] in all but its subject.
+/// An identity that differs from the one in [`new_session`] in everything but its subject.
 pub(super) fn changed_identity(subject: &Subject) -> Identity {
     Identity::of(subject.clone())
         .scopes(Scopes::parse("admin profile").unwrap())
@@ -168,7 +168,7 @@ pub(super) fn changed_identity(subject: &Subject) -> Identity {
         .access_ttl(HOUR)
 }
 
-/// Begins a session in a store that the testkit's own tests look at.
+/// Begins a session in a store of the testkit's own tests.
 #[cfg(test)]
 pub(crate) async fn begin_one(store: &impl SessionStore) -> SessionId {
     store.begin(new_session("alice")).await.unwrap().session.id
@@ -187,7 +187,7 @@ pub(super) fn targets(revocations: &[Revocation]) -> Vec<RevocationTarget> {
         .collect()
 }
 
-/// The revocations in an order that does not depend on the store.
+/// The revocations in an order that all stores share.
 pub(super) fn sorted(mut revocations: Vec<Revocation>) -> Vec<Revocation> {
     revocations.sort_by_key(|revocation| match revocation.target {
         RevocationTarget::Session(id) => (id.as_bytes().to_vec(), revocation.until),

@@ -1,4 +1,4 @@
-//! The entries of the log that say from which version on the access tokens of a session are good.
+//! Log entries that say from which version on the access tokens of a session are good.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use super::given::{
 };
 use crate::clock::ManualClock;
 
-/// How long a busy machine may take until it tells of a change.
+/// How long a busy machine may take to report a change.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn enforce(store: &impl SessionStore, session: &Session) -> Session {
@@ -31,7 +31,7 @@ async fn status<S: SessionStore>(given: &Given<S>, session: &Session, version: u
     status.await.unwrap()
 }
 
-/// They are as the last change left them, also while the session is refreshed and after its end.
+/// The rights stay as the last change left them, during refreshes and after the end of the session.
 pub async fn all_but_a_change_leave_the_rights_of_a_session_alone<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -82,11 +82,11 @@ pub async fn all_but_a_change_leave_the_rights_of_a_session_alone<S: SessionStor
     same(&given.sessions("alice").await[0]);
     given.end(&session).await.unwrap();
     same(&given.load(&session).await);
-    // The next session of the user begins anew.
+    // The user's next session starts with first rights.
     assert_eq!(given.begin("alice").await.grant, Grant::default());
 }
 
-/// A change that no token shows leaves the entry of an earlier one where it is.
+/// A change that no token shows keeps the entry of an earlier change.
 pub async fn an_entry_stays_through_a_change_that_no_token_shows<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -103,8 +103,8 @@ pub async fn an_entry_stays_through_a_change_that_no_token_shows<S: SessionStore
     assert_eq!(status(&given, &session, 0).await, TokenStatus::Stale);
 }
 
-/// A reader that comes late gets the last entry alone. One that has seen an entry which is gone
-/// since then goes on behind it.
+/// A late reader gets only the last entry. A reader whose last entry was replaced continues behind
+/// it.
 pub async fn a_cursor_before_or_behind_a_replaced_entry_goes_on<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -132,7 +132,7 @@ pub async fn a_cursor_before_or_behind_a_replaced_entry_goes_on<S: SessionStore>
     assert_eq!(entries, [session.grant_entry()]);
 }
 
-/// The session may have got longer-lived access tokens between two changes.
+/// Between two changes, the session may have got access tokens with a longer life.
 pub async fn a_replaced_entry_is_kept_as_long_as_the_last_change_says<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -164,7 +164,7 @@ pub async fn a_replaced_entry_is_kept_as_long_as_the_last_change_says<S: Session
     assert_eq!(given.load(&session).await, session);
 }
 
-/// The end of a session makes its entry no younger and no older.
+/// The end of a session neither shortens nor extends the retention of its entry.
 pub async fn the_entry_of_a_session_that_ended_goes_in_its_time<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -200,8 +200,8 @@ pub async fn the_entry_of_a_session_that_ended_goes_in_its_time<S: SessionStore>
     }
 }
 
-/// As after a revocation, so that nodes need not wait for their next poll. It is so for the entry
-/// that takes the place of another one, too.
+/// A change wakes nodes as a revocation does, so they need not wait for their next poll. An entry
+/// that replaces another one wakes them as well.
 pub async fn changed_resolves_after_a_change_of_rights<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -225,14 +225,14 @@ pub async fn changed_resolves_after_a_change_of_rights<S: SessionStore>(
             .await
             .unwrap()
             .unwrap();
-        // A caller that is behind doesn't wait.
+        // A caller that is behind gets its answer at once.
         let behind = given.store.changed(&cursor);
         tokio::time::timeout(PATIENCE, behind).await.unwrap();
     }
 }
 
-/// Sessions change while a reader is between two parts: some that it has read, some that it hasn't.
-/// It gets the last entry of each.
+/// Sessions change while a reader is between two parts: some that it has read, and some that it has
+/// not. It gets the last entry of each session.
 pub async fn a_long_log_whose_entries_are_replaced_is_pulled_in_parts<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

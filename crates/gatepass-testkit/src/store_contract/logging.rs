@@ -16,7 +16,7 @@ use super::given::{
 };
 use crate::clock::ManualClock;
 
-/// Revoking a token logs it, once; its session and the other tokens live on.
+/// The log has one entry of a revoked token. Its session and other tokens stay valid.
 pub async fn a_revoked_token_is_logged_once<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -34,7 +34,7 @@ pub async fn a_revoked_token_is_logged_once<S: SessionStore>(
     assert_eq!(given.load(&session).await, session);
 }
 
-/// The end of a session covers its tokens, so that none needs an entry.
+/// The end of a session covers its tokens, so a token needs no entry.
 pub async fn a_token_of_an_ended_session_is_not_logged<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -45,7 +45,7 @@ pub async fn a_token_of_an_ended_session_is_not_logged<S: SessionStore>(
     assert_eq!(given.log().await.0, [ended]);
 }
 
-/// A session may have so many revoked tokens; the next one ends it instead.
+/// A session may have a limited number of revoked tokens. The next one ends the session instead.
 pub async fn one_token_too_many_ends_the_session<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -58,7 +58,7 @@ pub async fn one_token_too_many_ends_the_session<S: SessionStore>(
         expected.push(revocation.unwrap());
     }
     assert_eq!(given.load(&session).await, session);
-    // A token that is revoked already is not one more.
+    // A second revocation of the same token doesn't count.
     let RevocationTarget::Token(first) = expected[0].target else {
         panic!("a token was revoked")
     };
@@ -81,8 +81,8 @@ pub async fn one_token_too_many_ends_the_session<S: SessionStore>(
     assert_eq!(given.load(&other).await, other);
 }
 
-/// All sessions of an account together may have so many revoked tokens; the next one ends its
-/// session instead. Those of others don't count.
+/// All sessions of an account share a limit of revoked tokens. The next one ends its session
+/// instead. Tokens of other accounts don't count.
 pub async fn one_token_too_many_of_an_account_ends_a_session<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -112,8 +112,8 @@ pub async fn one_token_too_many_of_an_account_ends_a_session<S: SessionStore>(
     assert_eq!(reason, EndReason::TooManyRevocations);
 }
 
-/// A store that has lost a session, such as one restored from a backup, can't end it, and revokes
-/// its token all the same.
+/// A store that has lost a session, for example one restored from a backup, can't end it. It
+/// revokes the token even beyond the limits.
 pub async fn a_token_of_an_unknown_session_is_revoked_beyond_the_limits<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -128,7 +128,7 @@ pub async fn a_token_of_an_unknown_session_is_revoked_beyond_the_limits<S: Sessi
     }
 }
 
-/// Entries past their retention weigh nothing, whether they were purged or not.
+/// Entries past their retention don't count, whether or not the purge has run.
 pub async fn forgotten_tokens_do_not_count_against_the_session<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -148,7 +148,7 @@ pub async fn forgotten_tokens_do_not_count_against_the_session<S: SessionStore>(
     assert_eq!(given.load(&session).await, session);
 }
 
-/// The store's own word on a token: of a live session, revoked in one of two ways, or of no
+/// The status of a token is live, revoked (with its session or alone), or unknown without a
 /// session.
 pub async fn a_status_is_live_revoked_or_unknown<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
@@ -169,7 +169,7 @@ pub async fn a_status_is_live_revoked_or_unknown<S: SessionStore>(
     }
 }
 
-/// A new replica gets all there is.
+/// A new replica gets every entry.
 pub async fn a_pull_without_a_cursor_brings_everything<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -184,8 +184,8 @@ pub async fn a_pull_without_a_cursor_brings_everything<S: SessionStore>(
     assert_eq!(sorted(given.log().await.0), expected);
 }
 
-/// A replica that goes on from its cursor gets each entry that came since, also after pulls that
-/// brought nothing.
+/// A replica that pulls from its cursor gets each later entry, even after pulls that brought
+/// nothing.
 pub async fn a_pull_brings_what_its_cursor_has_not_seen<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -201,16 +201,16 @@ pub async fn a_pull_brings_what_its_cursor_has_not_seen<S: SessionStore>(
     let (_, three) = given.ended("alice").await;
     for cursor in [after_one, idle] {
         let (entries, _) = given.log_after(Some(cursor)).await;
-        // Seen twice is fine, missed is not.
+        // A reader may see an entry twice, but must not miss one.
         let seen = targets(&entries);
         assert!(seen.contains(&two.target) && seen.contains(&three.target));
     }
-    // A cursor does not wear out.
+    // You can use a cursor again.
     let (entries, _) = given.log_after(Some(start)).await;
     assert_eq!(sorted(entries), sorted(vec![one, two, three]));
 }
 
-/// However long the log is, its parts put together are the whole.
+/// The parts of a long log add up to the whole.
 pub async fn a_long_log_is_pulled_in_parts<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
     const WRITERS: usize = 50;
     const EACH: usize = 120;
@@ -220,7 +220,7 @@ pub async fn a_long_log_is_pulled_in_parts<S: SessionStore>(fresh: impl AsyncFn(
     for number in 0..WRITERS {
         let store = Arc::clone(&given.store);
         writers.spawn(async move {
-            // Logins of one user wait for each other, and that is not the claim.
+            // Logins of one user wait for each other, which is not the subject of this test.
             let user = format!("user {number}");
             let mut ended = Vec::new();
             for _ in 0..EACH {
@@ -244,8 +244,8 @@ pub async fn a_long_log_is_pulled_in_parts<S: SessionStore>(fresh: impl AsyncFn(
     assert!(targets(&entries).contains(&one.target));
 }
 
-/// One who follows the log while many write to it sees every entry, by the pull that begins after
-/// its commit at the latest.
+/// A follower of the log sees every entry although many calls write to it. The first pull after the
+/// commit brings it at the latest.
 pub async fn nothing_is_missed_among_concurrent_writers<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -284,7 +284,7 @@ pub async fn nothing_is_missed_among_concurrent_writers<S: SessionStore>(
     assert_eq!(acknowledged.len(), 16 * 25);
 }
 
-/// The store answers a cursor that is no place in this log with a reset, not with silence.
+/// The store answers a cursor of another log with a reset, and not with an empty part.
 pub async fn a_cursor_of_another_log_is_reset<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -313,7 +313,7 @@ pub async fn a_cursor_of_another_log_is_reset<S: SessionStore>(
 /// Long enough for a store that polls, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A new entry wakes a caller that waits for entries.
+/// A new entry wakes a waiting caller.
 pub async fn changed_resolves_after_an_append<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -332,7 +332,7 @@ pub async fn changed_resolves_after_an_append<S: SessionStore>(
         .unwrap();
 }
 
-/// A caller that is already behind does not wait for the next entry.
+/// A caller that is already behind doesn't wait.
 pub async fn changed_resolves_at_once_for_a_cursor_that_is_behind<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

@@ -8,8 +8,7 @@ use gatepass::{
 use super::given::{ACCESS_TTL, DAY, Given, IDLE_TTL, MILLISECOND, advance_of, targets, token_id};
 use crate::clock::ManualClock;
 
-/// The store keeps a session that no client refreshes until none of its tokens can be good on any
-/// clock, and no longer.
+/// The store keeps an unused session exactly until none of its tokens can be good on any clock.
 pub async fn a_session_is_purged_once_nothing_needs_it<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -29,7 +28,7 @@ pub async fn a_session_is_purged_once_nothing_needs_it<S: SessionStore>(
     assert_eq!(given.purge().await, 0);
 }
 
-/// A session that is in use is never purged.
+/// The purge never removes a session in use.
 pub async fn an_advance_postpones_the_purge<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -46,8 +45,8 @@ pub async fn an_advance_postpones_the_purge<S: SessionStore>(
     assert_eq!(given.purge().await, 1);
 }
 
-/// The purge finds idle sessions behind any number of sessions that were refreshed since they could
-/// have been purged. A step says that there is more until it has found all of them.
+/// The purge finds idle sessions even behind many sessions that were refreshed after they came due.
+/// Each step reports that there is more until it has found all of them.
 pub async fn sessions_in_use_do_not_hold_up_the_purge_of_others<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -87,8 +86,8 @@ pub async fn sessions_in_use_do_not_hold_up_the_purge_of_others<S: SessionStore>
     }
 }
 
-/// An ended session and its log entry stay for exactly the retention: as long as a token of it
-/// could be good on a clock that is wrong by as much as is tolerated.
+/// An ended session and its log entry stay for exactly the retention: as long as one of its tokens
+/// could be good on a clock with the tolerated error.
 pub async fn an_ended_session_and_its_entry_are_kept_for_the_retention<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -107,7 +106,7 @@ pub async fn an_ended_session_and_its_entry_are_kept_for_the_retention<S: Sessio
     assert_eq!(status, TokenStatus::Unknown);
 }
 
-/// The entry of a single token stays for exactly the retention, and takes its status along.
+/// The entry of one token stays for exactly the retention. Its status goes with it.
 pub async fn a_revoked_token_is_kept_for_the_retention<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -125,15 +124,15 @@ pub async fn a_revoked_token_is_kept_for_the_retention<S: SessionStore>(
     assert_eq!(given.log().await.0, []);
     let status = given.status(session.id, token.token).await;
     assert_eq!(status, TokenStatus::Live);
-    // A token whose entry was forgotten can be revoked again.
+    // The store can revoke a token again after it has forgotten its entry.
     let mut again = token;
     again.until = given.clock.now() + ACCESS_TTL;
     let revocation = given.store.revoke_token(again).await.unwrap();
     assert_eq!(given.log().await.0, [revocation.unwrap()]);
 }
 
-/// Sessions that ended with others are removed as soon as none of their tokens can be valid, and
-/// the one entry of them all with the last.
+/// The purge removes sessions that ended together as soon as none of their tokens can be valid.
+/// Their common entry goes with the last of them.
 pub async fn sessions_that_ended_together_are_purged_once_their_tokens_are_dead<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -180,8 +179,8 @@ async fn purge_in_steps<S: SessionStore>(given: &Given<S>) -> usize {
     removed
 }
 
-/// Sessions that no client has used for long can end together as well. A connection may still
-/// follow one of them, so its node must find the entry, although the sessions can go at once.
+/// Long-unused sessions can also end together. They can go at once, but a connection may still
+/// follow one of them, so its node must find the entry.
 pub async fn the_entry_of_a_logout_everywhere_is_kept_for_ten_minutes<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -204,7 +203,7 @@ pub async fn the_entry_of_a_logout_everywhere_is_kept_for_ten_minutes<S: Session
     assert_eq!(purge_in_steps(&given).await, 2, "the session and the entry");
     assert_eq!(given.log().await.0, []);
 
-    // Without any session left, the entry alone is dropped in time.
+    // The purge drops the entry in time even if no session is left.
     let last = given.begin("alice").await;
     given.advance_to(last.access_until + Revocation::RETENTION_MARGIN);
     given.end_all("alice", None).await.unwrap();
@@ -219,8 +218,7 @@ pub async fn the_entry_of_a_logout_everywhere_is_kept_for_ten_minutes<S: Session
     assert_eq!(given.log().await.0, []);
 }
 
-/// The sessions of a logout everywhere all go at once, however many there are, although the entry
-/// is kept.
+/// All sessions of a logout everywhere can go at once, however many, although the entry stays.
 pub async fn many_sessions_that_ended_together_go_before_their_entry<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -246,8 +244,8 @@ pub async fn many_sessions_that_ended_together_go_before_their_entry<S: SessionS
     assert_eq!(given.log().await.0, [ended]);
 }
 
-/// Nothing of a user is left who does not come back, once a replica can't hold anything about the
-/// account any more.
+/// The store forgets a user who doesn't come back, once no replica can hold anything about the
+/// account.
 pub async fn an_account_is_forgotten_with_the_last_of_its_sessions<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -265,7 +263,7 @@ pub async fn an_account_is_forgotten_with_the_last_of_its_sessions<S: SessionSto
     assert_eq!(given.load(&later).await, later);
 }
 
-/// A purge removes as much as it was asked for, so that it can be done in small steps.
+/// A purge removes at most the requested number, so it can run in small steps.
 pub async fn a_purge_stops_at_its_limit<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
     let given = Given::fresh(fresh).await;
     for _ in 0..10 {
@@ -284,7 +282,7 @@ pub async fn a_purge_stops_at_its_limit<S: SessionStore>(fresh: impl AsyncFn(Man
     assert_eq!(given.load(&live).await, live);
 }
 
-/// A process that is behind the store's time keeps what is needed by its own time.
+/// A process whose clock is behind the store's keeps what its own time still needs.
 pub async fn a_purge_goes_no_further_than_its_horizon<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -302,7 +300,7 @@ pub async fn a_purge_goes_no_further_than_its_horizon<S: SessionStore>(
     );
 }
 
-/// A process that is ahead of the store's time does not make the store forget early.
+/// A process whose clock is ahead of the store's doesn't make the store forget early.
 pub async fn a_purge_goes_no_further_than_the_time_of_the_store<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -314,7 +312,7 @@ pub async fn a_purge_goes_no_further_than_the_time_of_the_store<S: SessionStore>
     assert_eq!(purged.removed, 0);
 }
 
-/// After a purge of all it has seen, a cursor still gets what comes next.
+/// After the purge of everything that it has seen, a cursor still gets the next entry.
 pub async fn a_cursor_survives_a_purge<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
     let given = Given::fresh(fresh).await;
     for _ in 0..3 {
@@ -332,8 +330,8 @@ pub async fn a_cursor_survives_a_purge<S: SessionStore>(fresh: impl AsyncFn(Manu
     }
 }
 
-/// After a purge, the store tells how far it went, so that a process that starts with a wrong clock
-/// is found out.
+/// After a purge, the store tells how far it went, so a process can notice at its start that its
+/// clock is wrong.
 pub async fn a_purge_is_remembered<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
     let given = Given::fresh(fresh).await;
     assert_eq!(given.store.purged_until().await.unwrap(), None);

@@ -34,8 +34,8 @@ pub async fn an_advance_changes_what_it_should_and_nothing_else<S: SessionStore>
     assert_eq!(given.load(&bystander).await, bystander);
 }
 
-/// A login may have given the session another idle lifetime than the one that is configured now.
-/// Nothing else that looks like one counts: neither a claim nor a name.
+/// A login may give its session another idle lifetime than the configured one. A claim or a name
+/// that looks like a lifetime doesn't count.
 pub async fn an_idle_lifetime_of_the_identity_comes_first<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -72,7 +72,7 @@ pub async fn an_idle_lifetime_of_the_identity_comes_first<S: SessionStore>(
             assert_eq!(advanced.as_ref(), Some(&session), "{own:?}");
             assert_eq!(given.load(&session).await, session, "{own:?}");
         }
-        // A change of rights keeps it.
+        // A change of rights keeps the lifetime.
         let identity = session.identity.clone().device("another name");
         let change = ChangeIdentity::new(&session, identity);
         session = given.store.change(change).await.unwrap().unwrap();
@@ -85,7 +85,7 @@ pub async fn an_idle_lifetime_of_the_identity_comes_first<S: SessionStore>(
     }
 }
 
-/// However many present the same generation at once, one advances the session.
+/// Of many simultaneous refreshes of one generation, one advances the session.
 pub async fn of_many_advances_from_one_generation_one_succeeds<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -108,8 +108,8 @@ pub async fn of_many_advances_from_one_generation_one_succeeds<S: SessionStore>(
     }
 }
 
-/// Another client, another generation, an end and an expiry are each reason enough to refuse, and
-/// leave no trace.
+/// A wrong client, a wrong generation, an end and an expiry each make the store refuse, and leave
+/// no trace.
 pub async fn an_advance_that_does_not_fit_changes_nothing<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -149,7 +149,7 @@ pub async fn an_advance_that_does_not_fit_changes_nothing<S: SessionStore>(
     refuse(&session, advance_of(&session), "idle for too long").await;
 }
 
-/// Expiries are exact: good until a millisecond before, refused from the instant itself.
+/// Expiries are exact: the session is good a millisecond before, and refused at the instant itself.
 pub async fn a_session_can_be_refreshed_until_the_instant_it_expires<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -166,7 +166,7 @@ pub async fn a_session_can_be_refreshed_until_the_instant_it_expires<S: SessionS
     assert_eq!(refused, None);
 }
 
-/// A token ahead of a store that lost writes takes the session to where the token is.
+/// If the store lost writes, a token that is ahead of it moves the session up to the token.
 pub async fn an_advance_may_jump_over_lost_generations<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -195,7 +195,7 @@ pub async fn an_advance_may_jump_over_lost_generations<S: SessionStore>(
     assert_eq!(given.load(&session).await, session);
 }
 
-/// The last rotation is remembered: from which generation, and when.
+/// The store remembers the last rotation: its generation and its time.
 pub async fn the_last_rotation_is_remembered<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -215,7 +215,7 @@ pub async fn the_last_rotation_is_remembered<S: SessionStore>(
     }
 }
 
-/// A session rotates at most once per overlap, however many refresh it at once.
+/// A session rotates at most once per overlap, even under simultaneous refreshes.
 pub async fn an_advance_too_soon_after_the_last_changes_nothing<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -226,7 +226,7 @@ pub async fn an_advance_too_soon_after_the_last_changes_nothing<S: SessionStore>
         advance.overlap = MINUTE;
         advance
     };
-    // The first rotation waits for nothing.
+    // The first rotation need not wait.
     let session = given.store.advance(advance(&session)).await;
     let session = session.unwrap().unwrap();
 
@@ -241,14 +241,15 @@ pub async fn an_advance_too_soon_after_the_last_changes_nothing<S: SessionStore>
     given.clock.advance(MILLISECOND);
     let session = given.store.advance(advance(&session)).await;
     let session = session.unwrap().unwrap();
-    // A jump over generations that the store lost doesn't wait.
+    // A jump over lost generations need not wait.
     let mut jump = advance(&session);
     jump.to = session.generation.next().next();
     let jumped = given.store.advance(jump).await.unwrap().unwrap();
     assert_eq!(jumped.generation.get(), 4);
 }
 
-/// An authentication just after a rotation changes all that it should, and not the generation.
+/// An authentication soon after a rotation keeps the generation, and changes everything else that
+/// it should.
 pub async fn an_authentication_need_not_rotate<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -269,7 +270,7 @@ pub async fn an_authentication_need_not_rotate<S: SessionStore>(
     assert_eq!(given.load(&expected).await, expected);
 }
 
-/// From where a session was last refreshed is remembered, as far as it is known.
+/// The store remembers the address of the last refresh, if known.
 pub async fn an_advance_remembers_from_where_it_came<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -291,7 +292,7 @@ pub async fn an_advance_remembers_from_where_it_came<S: SessionStore>(
     }
 }
 
-/// Tokens that were issued with a longer lifetime stay covered when the lifetime is lowered.
+/// A lowered lifetime doesn't uncover tokens that were issued with a longer one.
 pub async fn access_until_never_decreases<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
@@ -314,8 +315,7 @@ pub async fn access_until_never_decreases<S: SessionStore>(fresh: impl AsyncFn(M
     assert_eq!(session.unwrap().unwrap().access_until, until);
 }
 
-/// Neither an access token nor a refresh token is good past the absolute end, even with lifetimes
-/// beyond all time.
+/// No token is good past the absolute end, even with lifetimes beyond all time.
 pub async fn nothing_outlives_the_absolute_end<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -341,7 +341,7 @@ pub async fn nothing_outlives_the_absolute_end<S: SessionStore>(
     assert_eq!(given.load(&endless).await, endless);
 }
 
-/// A clock that goes back by a jitter neither moves a session's times back nor lets it live longer.
+/// A small step back of the clock neither moves a session's times back nor extends its life.
 pub async fn a_clock_that_jitters_makes_no_session_younger<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -365,7 +365,7 @@ pub async fn a_clock_that_jitters_makes_no_session_younger<S: SessionStore>(
     assert_eq!(given.load(&session).await.ended.unwrap().at, seen_at);
 }
 
-/// A clock that was ahead for a moment, by more than a jitter, holds nothing open once it is right.
+/// If a clock was ahead for a moment, by more than a jitter, nothing stays open once it is right.
 pub async fn a_clock_that_was_ahead_is_believed_no_more<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -378,7 +378,7 @@ pub async fn a_clock_that_was_ahead_is_believed_no_more<S: SessionStore>(
 
     given.clock.step_wall_back(DAY / 4);
     let now = given.clock.now();
-    // The rotation in the future doesn't hold up the next one.
+    // A rotation in the future doesn't delay the next one.
     let mut advance = advance_of(&expected);
     advance.overlap = HOUR;
     assert!(expected.advance(advance.clone(), now));
@@ -386,14 +386,14 @@ pub async fn a_clock_that_was_ahead_is_believed_no_more<S: SessionStore>(
     assert_eq!(advanced.as_ref(), Some(&expected));
     assert_eq!(expected.last_seen_at, now);
     assert_eq!(expected.rotated.unwrap().at, now);
-    // Nothing ends sooner than was said.
+    // Nothing ends earlier than a response has promised.
     assert_eq!(expected.idle_expires_at, ahead + IDLE_TTL);
     // Tokens that the wrong clock issued stay covered.
     assert_eq!(expected.access_until, ahead + ACCESS_TTL);
     assert_eq!(given.load(&expected).await, expected);
 }
 
-/// Which generation was recovered is kept, so that it is not recovered a second time.
+/// The store keeps the recovered generation, so it recovers none twice.
 pub async fn a_recovery_is_remembered_until_the_next_advance_and_after<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -417,7 +417,7 @@ pub async fn a_recovery_is_remembered_until_the_next_advance_and_after<S: Sessio
     assert_eq!(given.load(&session).await, advanced);
 }
 
-/// Recovering twice is the same as once, also at the same time.
+/// A second recovery changes nothing, even a simultaneous one.
 pub async fn a_recovery_is_idempotent<S: SessionStore>(fresh: impl AsyncFn(ManualClock) -> S) {
     let given = Given::fresh(fresh).await;
     let session = given.begin("alice").await;
@@ -439,7 +439,7 @@ pub async fn a_recovery_is_idempotent<S: SessionStore>(fresh: impl AsyncFn(Manua
     assert_eq!(given.load(&session).await, once);
 }
 
-/// A recovery is as conditional as an advance, and leaves no trace either.
+/// A recovery has the same conditions as an advance, and also leaves no trace.
 pub async fn a_recovery_that_does_not_fit_changes_nothing<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

@@ -1,4 +1,4 @@
-//! The sessions of all accounts, found by a filter and read in parts.
+//! The sessions of all accounts, selected by a filter and read in parts.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ use super::given::{
 };
 use crate::clock::ManualClock;
 
-/// All parts behind `after`, and how many there were.
+/// All parts behind `after`, and their number.
 async fn parts<S: SessionStore>(
     given: &Given<S>,
     filter: &SessionFilter,
@@ -41,7 +41,7 @@ async fn parts<S: SessionStore>(
         parts += 1;
         assert!(parts < 10_000, "it comes to no end");
         next = part.next;
-        // A node may have passed it on as text.
+        // A node may pass the cursor on as text.
         next = next.map(|next| next.to_string().parse().unwrap());
         if next.is_none() {
             return (found, parts);
@@ -68,7 +68,8 @@ async fn end_all_of<S: SessionStore>(given: &Given<S>, account: AccountId) {
     ended.unwrap().unwrap();
 }
 
-/// They are those of all accounts, as they are loaded. The size of a part doesn't matter.
+/// A scan brings the sessions of all accounts as `load` returns them. The size of a part doesn't
+/// matter.
 pub async fn a_scan_brings_all_live_sessions_in_parts<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -89,7 +90,7 @@ pub async fn a_scan_brings_all_live_sessions_in_parts<S: SessionStore>(
     for limit in [1, 2, 5, 1000] {
         let (found, parts) = parts(&given, &live, None, limit).await;
         assert_eq!(by_id(found), expected, "{limit} in a part");
-        // A store in partitions has at most one part more of each.
+        // A partitioned store has at most one more part per partition.
         assert!(parts <= 12 / limit + 17, "{parts} parts of {limit}");
     }
     // A client may resume a session that has idled too long.
@@ -99,14 +100,14 @@ pub async fn a_scan_brings_all_live_sessions_in_parts<S: SessionStore>(
     assert_eq!(scan(&given, &live).await, []);
 }
 
-/// Those that are live from its beginning to its end are in it, each once.
+/// A scan brings each session that lives from its beginning to its end exactly once.
 pub async fn a_scan_brings_each_session_once_while_others_begin_and_end<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
     let mut lasting = HashMap::new();
     for number in 0..40 {
-        // Some have an account in common with those that end.
+        // Some share an account with sessions that end.
         let name = ["other".to_owned(), format!("user {number}")];
         lasting.insert(given.begin(&name[number % 2]).await.id, 0);
     }
@@ -143,7 +144,7 @@ pub async fn a_scan_brings_each_session_once_while_others_begin_and_end<S: Sessi
     others.await.unwrap();
 }
 
-/// A part may have no session, since those in it have ended or expired.
+/// A part is empty if all of its sessions have ended or expired.
 pub async fn a_scan_goes_on_behind_sessions_that_are_over<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -174,14 +175,14 @@ pub async fn a_scan_goes_on_behind_sessions_that_are_over<S: SessionStore>(
     }
 }
 
-/// The order is always the same, so the place behind a session is as good as one that the store has
-/// named. It is good for less than a whole part.
+/// The order never changes, so the place behind a session is as good as a cursor of the store. You
+/// can cut a part short there.
 pub async fn a_scan_goes_on_behind_each_session_of_a_part<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
     for number in 0..30 {
-        // Sessions of one instant, and of several.
+        // Some sessions share an instant.
         if number % 4 == 0 {
             given.clock.advance(MILLISECOND);
         }
@@ -197,7 +198,7 @@ pub async fn a_scan_goes_on_behind_each_session_of_a_part<S: SessionStore>(
     ] {
         let all = scan(&given, &filter).await;
         assert!(all.len() >= 10);
-        // All that can happen to a session without its going.
+        // Every change that keeps a session.
         let changed = given.store.advance(advance_of(&all[0])).await;
         assert!(changed.unwrap().is_some());
         given
@@ -223,7 +224,7 @@ fn change_of(session: &Session) -> ChangeIdentity {
     ChangeIdentity::new(session, changed_identity(session.subject()))
 }
 
-/// The session that a part ended with may have been purged since.
+/// The purge may have removed the session that a part ended with.
 pub async fn a_scan_goes_on_behind_a_session_that_is_gone<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -251,7 +252,7 @@ pub async fn a_scan_goes_on_behind_a_session_that_is_gone<S: SessionStore>(
     }
 }
 
-/// Each condition alone and all of them together, whether the store has an index for them or not.
+/// Plays each condition alone and all of them together, with and without an index.
 pub async fn a_scan_brings_the_sessions_for_which_all_conditions_hold<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -360,7 +361,7 @@ pub async fn a_scan_brings_the_sessions_for_which_all_conditions_hold<S: Session
     }
 }
 
-/// No character of a subject is a wildcard, and none has an upper and a lower case.
+/// Subjects have no wildcards, and the comparison is case-sensitive.
 pub async fn a_scan_compares_subjects_byte_by_byte<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -406,7 +407,7 @@ pub async fn a_scan_compares_subjects_byte_by_byte<S: SessionStore>(
     }
 }
 
-/// A store forgets a session with its purge, and not before.
+/// The store forgets a session with its purge, and not earlier.
 pub async fn a_scan_brings_sessions_that_are_over_until_they_are_purged<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -429,7 +430,7 @@ pub async fn a_scan_brings_sessions_that_are_over_until_they_are_purged<S: Sessi
     for filter in [filter.clone(), of("alice"), of("bob")] {
         assert_eq!(scan(&given, &filter).await, []);
     }
-    // One that expires has not been ended by a call.
+    // No call has ended an expired session.
     let expired = given.begin("carol").await;
     given.clock.advance(ABSOLUTE_TTL);
     assert_eq!(scan(&given, &filter).await, [expired]);
@@ -438,13 +439,13 @@ pub async fn a_scan_brings_sessions_that_are_over_until_they_are_purged<S: Sessi
     assert_eq!(scan(&given, &filter).await, []);
 }
 
-/// With its rights, its rotation and all else.
+/// A scan shows the rights, the rotation and everything else.
 pub async fn a_scan_shows_a_session_as_it_is_loaded<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
     let mut new = new_session("alice");
-    // A claim that some functions of databases refuse.
+    // Some database functions refuse this claim.
     let claims = serde_json::json!({ "null": "\u{0}", "subject": "bob" });
     new.identity = Identity::of(subject("alice")).claims(&claims).unwrap();
     let session = begin(&given, new).await;

@@ -23,14 +23,14 @@ const THROTTLE: LoginThrottle = LoginThrottle {
 const COUNTED: AttemptOutcome = AttemptOutcome::Counted { known: false };
 const KNOWN: AttemptOutcome = AttemptOutcome::Counted { known: true };
 
-/// The refusal of an attempt that has to wait for so long.
+/// The refusal of an attempt that must wait for this many seconds.
 fn refused(by: ThrottledBy, secs: u64) -> AttemptOutcome {
     let retry_after = Duration::from_secs(secs);
     AttemptOutcome::Refused { by, retry_after }
 }
 
 fn key(kind: u8, name: u8, address: u8) -> AttemptKey {
-    // Bytes that a store could take for the end of a text, or for no text at all.
+    // A store could take these bytes for the end of a text, or for invalid text.
     let mut bytes = [0xff; 16];
     (bytes[0], bytes[1], bytes[15]) = (kind, name, address);
     bytes[7] = 0;
@@ -68,14 +68,14 @@ async fn settle<S: SessionStore>(
     given.store.settle_attempt(settled).await.unwrap();
 }
 
-/// The delay doubles with each attempt beyond the free ones, and ends at the longest one.
+/// The delay doubles with each attempt beyond the free ones, up to the longest delay.
 pub async fn attempts_are_free_up_to_the_bound_and_wait_longer_each_time<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
     let guess = attempt(1, 1);
     counted(&given, guess, 3).await;
-    // One attempt is forgotten in ten seconds, so that a delay of eight is too short four times.
+    // The store forgets one attempt every ten seconds, so a delay of eight is too short four times.
     for delay in [1, 2, 4, 8, 8, 8, 8, 10, 10, 10] {
         let last = count(&given, guess).await;
         assert_eq!(last, refused(ThrottledBy::Pair, delay));
@@ -91,7 +91,7 @@ pub async fn attempts_are_free_up_to_the_bound_and_wait_longer_each_time<S: Sess
     }
 }
 
-/// A client that goes on asking waits no longer than one that asks once.
+/// A client that keeps asking waits no longer than one that asks once.
 pub async fn an_attempt_that_is_refused_changes_nothing<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -101,7 +101,7 @@ pub async fn an_attempt_that_is_refused_changes_nothing<S: SessionStore>(
         let outcome = count(&given, attempt(1, 1)).await;
         assert_eq!(outcome, refused(ThrottledBy::Pair, 1));
     }
-    // Neither the name nor the address has counted them.
+    // A refused attempt counts neither for the name nor for the address.
     counted(&given, attempt(1, 2), 2).await;
     counted(&given, attempt(2, 1), 3).await;
     counted(&given, attempt(3, 1), 2).await;
@@ -110,7 +110,7 @@ pub async fn an_attempt_that_is_refused_changes_nothing<S: SessionStore>(
     assert_eq!(last, COUNTED);
 }
 
-/// One is forgotten per longest delay.
+/// The store forgets one attempt per longest delay.
 pub async fn attempts_are_forgotten_one_after_the_other<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -125,7 +125,7 @@ pub async fn attempts_are_forgotten_one_after_the_other<S: SessionStore>(
     assert_eq!(count(&given, guess).await, refused(ThrottledBy::Name, 1));
 }
 
-/// Parallel guesses, on any number of nodes, are no more than guesses one after the other.
+/// Parallel guesses on any number of nodes gain nothing over guesses one after the other.
 pub async fn of_many_attempts_at_once_as_many_count_as_are_free<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -152,8 +152,8 @@ pub async fn of_many_attempts_at_once_as_many_count_as_are_free<S: SessionStore>
     assert_eq!(admitted, THROTTLE.per_address);
 }
 
-/// Failures before a login are over with it. Those of others with the name, or at the address, are
-/// not: a thief with an account could otherwise guess without a bound.
+/// A login clears the failures of its pair of name and address. Other failures with the name or
+/// from the address stay, or else a thief with an account could guess without limit.
 pub async fn a_login_clears_its_pair_and_takes_its_attempt_back<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -167,7 +167,7 @@ pub async fn a_login_clears_its_pair_and_takes_its_attempt_back<S: SessionStore>
     counted(&given, attempt(1, 1), 1).await;
     settle(&given, attempt(1, 1), false, true).await;
     assert_eq!(count(&given, attempt(1, 1)).await, KNOWN);
-    // Two of the name and two of the address are left of what was counted.
+    // The name and the address each keep two of the counted attempts.
     counted(&given, attempt(1, 2), 3).await;
     let more = count(&given, attempt(1, 3)).await;
     assert_eq!(more, refused(ThrottledBy::Name, 1));
@@ -177,7 +177,7 @@ pub async fn a_login_clears_its_pair_and_takes_its_attempt_back<S: SessionStore>
     assert_eq!(more, refused(ThrottledBy::Address, 1));
 }
 
-/// Strangers can't keep a user from logging in where the user has logged in before.
+/// Strangers can't lock a user out at an address where the user has logged in before.
 pub async fn a_known_pair_is_bound_by_its_own_attempts_alone<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -202,14 +202,15 @@ pub async fn a_known_pair_is_bound_by_its_own_attempts_alone<S: SessionStore>(
     given.clock.advance(SECOND);
     assert_eq!(count(&given, own).await, KNOWN);
     settle(&given, own, true, true).await;
-    // It counted for nothing else.
+    // The known pair counts for nothing else.
     given.clock.advance(THROTTLE.known_for - MILLISECOND);
     assert_eq!(count(&given, own).await, KNOWN);
     given.clock.advance(MILLISECOND);
     assert_eq!(count(&given, own).await, COUNTED);
 }
 
-/// An attempt whose password was not checked, because the users could not be read, is no guess.
+/// An attempt is no guess if the password was not checked, for example because the users could not
+/// be read.
 pub async fn an_attempt_that_is_taken_back_never_was<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -221,17 +222,17 @@ pub async fn an_attempt_that_is_taken_back_never_was<S: SessionStore>(
     }
     counted(&given, guess, 3).await;
     settle(&given, guess, false, false).await;
-    // The delay that began with it is over, too.
+    // The delay that began with it is over as well.
     counted(&given, guess, 1).await;
     assert_eq!(count(&given, guess).await, refused(ThrottledBy::Pair, 1));
-    // The store has forgotten the key, so nothing is taken back.
+    // The store has forgotten the key, so it takes nothing back.
     given.clock.advance(MINUTE);
     given.purge().await;
     settle(&given, guess, false, false).await;
     counted(&given, guess, 3).await;
 }
 
-/// The client must wait for all of them.
+/// The client must wait for all bounds, so it learns of the longest wait.
 pub async fn the_bound_with_the_longest_wait_is_told<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -251,7 +252,7 @@ pub async fn the_bound_with_the_longest_wait_is_told<S: SessionStore>(
     assert_eq!(outcome, COUNTED);
 }
 
-/// A purge at the wrong time would let guesses through, or leave records of strangers for ever.
+/// A purge at the wrong time would let guesses through, or keep records of strangers forever.
 pub async fn a_record_of_attempts_outlives_a_purge_until_nothing_needs_it<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -262,7 +263,7 @@ pub async fn a_record_of_attempts_outlives_a_purge_until_nothing_needs_it<S: Ses
     given.purge().await;
     let outcome = count(&given, attempt(1, None)).await;
     assert_eq!(outcome, refused(ThrottledBy::Name, 1));
-    // Longer than all attempts are remembered, and shorter than the pair is known.
+    // Longer than the store remembers attempts, and shorter than the pair is known.
     given.clock.advance(THROTTLE.known_for - SECOND);
     given.purge().await;
     assert_eq!(count(&given, attempt(2, 1)).await, KNOWN);
@@ -272,20 +273,20 @@ pub async fn a_record_of_attempts_outlives_a_purge_until_nothing_needs_it<S: Ses
     counted(&given, attempt(2, 1), 1).await;
 }
 
-/// A clock that was ahead leaves records that lie in the future.
+/// A clock that was ahead leaves records in the future.
 pub async fn a_clock_that_is_set_back_delays_no_attempt_for_longer<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
     let given = Given::fresh(fresh).await;
     let guess = attempt(1, None);
     counted(&given, guess, 5).await;
-    // By a little, as clocks that are kept right go back: the delay is as long as before.
+    // A small step back, as of a clock that is kept right: the delay is as long as before.
     given.clock.step_wall_back(10 * SECOND);
     assert_eq!(count(&given, guess).await, refused(ThrottledBy::Name, 1));
     given.clock.advance(11 * SECOND);
     counted(&given, guess, 1).await;
     assert_eq!(count(&given, guess).await, refused(ThrottledBy::Name, 2));
-    // By more, as one that was wrong.
+    // A larger step back, as of a clock that was wrong.
     given.clock.step_wall_back(10 * SECOND + MILLISECOND);
     counted(&given, guess, 5).await;
     assert_eq!(count(&given, guess).await, refused(ThrottledBy::Name, 1));
@@ -297,7 +298,7 @@ pub async fn a_clock_that_is_set_back_delays_no_attempt_for_longer<S: SessionSto
     assert_eq!(count(&given, known).await, KNOWN);
 }
 
-/// Attempts are no news for those who follow the log.
+/// Attempts notify no follower of the log.
 pub async fn attempts_and_sessions_do_not_touch_each_other<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
@@ -312,7 +313,7 @@ pub async fn attempts_and_sessions_do_not_touch_each_other<S: SessionStore>(
     assert_eq!(count(&given, attempt(1, 1)).await, KNOWN);
 }
 
-/// How many lists of attempts are played.
+/// The number of lists to play.
 const CASES: usize = 32;
 
 #[derive(Clone, Debug)]
@@ -333,9 +334,9 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Played side by side, lists of attempts at random are answered as [`MemoryStore`] answers them,
-/// which applies the core's own methods. The shortest list that is found to be answered otherwise
-/// is shown.
+/// Plays random lists of attempts on the store and on [`MemoryStore`], which applies the core's own
+/// methods. All answers must be the same. If they differ, the failure shows the shortest list that
+/// it finds.
 pub async fn it_throttles_as_the_store_in_memory_does<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
