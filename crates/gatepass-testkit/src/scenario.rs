@@ -1,10 +1,10 @@
-//! HTTP scenarios as data, to be driven through any framework.
+//! HTTP scenarios as data, for applications in any framework.
 //!
-//! A scenario is a conversation with an application: what is sent, what must come back, what passes
-//! in between. [`conformance!`](crate::conformance!) mounts all of them for one [`Driver`], one
-//! named test each.
+//! A scenario is a conversation with an application: the requests, the responses that must come
+//! back, and the time in between. [`conformance!`](crate::conformance!) mounts all of them for one
+//! [`Driver`], with one named test for each.
 //!
-//! The application has these routes beside the endpoints under `/auth`, and the users of [`USERS`]:
+//! Next to the endpoints under `/auth`, the application has these routes. Its users are [`USERS`]:
 //!
 //! | route | requires | answers |
 //! |---|---|---|
@@ -33,16 +33,16 @@
 //! | `GET /auto/vault` | an authentication of the class `phr` or `phrh`, with the method `hwk` | 200 |
 //! | `GET /unguarded` | its handler wants to know who is logged in, and its route has no gate | 500 |
 //!
-//! Its issuer and realm are `https://issuer.test`, its lifetimes and windows the defaults, and its
-//! time the [`ManualClock`](crate::ManualClock)'s. It believes the `X-Forwarded-For` of 127.0.0.1,
-//! where requests come from. How it carries tokens, [`Setup`] says. Its endpoints include `resume`,
-//! `renew` and `introspect`, let clients wait for a logout everywhere, and know the OAuth clients
-//! of [`CLIENTS`]; these and its own client may use the password grant. A login with
-//! `"remember_me":false` begins a session of a day at most, whose cookies a browser forgets when it
-//! is closed. It is sent requests as `https://service.test`.
+//! Its issuer and realm are `https://issuer.test`. Its lifetimes and windows are the defaults, and
+//! a [`ManualClock`](crate::ManualClock) sets its time. It trusts the `X-Forwarded-For` of
+//! 127.0.0.1, where the requests come from. [`Setup`] says how it carries tokens. Its endpoints
+//! include `resume`, `renew` and `introspect`, and let clients wait for a logout everywhere. They
+//! know the OAuth clients of [`CLIENTS`]. These clients and the application's own client may use
+//! the password grant. A login with `"remember_me":false` begins a session of at most a day, whose
+//! cookies a browser forgets when it closes. Requests go to `https://service.test`.
 //!
-//! Beside it, a driver mounts the [`Shop`], an application with an API of its own, and the
-//! [`Tools`], whose users log in elsewhere.
+//! A driver also mounts the [`Shop`], an application with its own API, and the [`Tools`], whose
+//! users log in at another service.
 
 mod adopting;
 mod auto_refresh;
@@ -122,36 +122,36 @@ pub use self::{
     transcript::Transcript,
 };
 
-/// The users of the application: name, password, scopes.
+/// The users of the application: name, password and scopes.
 pub const USERS: [(&str, &str, &str); 3] = [
     ("alice", "alice's password", "profile"),
     ("bob", "bob's password", "profile"),
     ("root", "root's password", "profile admin"),
 ];
 
-/// The OAuth clients of the application: id, and secret where it has one.
+/// The OAuth clients of the application: id, and secret if any.
 pub const CLIENTS: [(&str, Option<&str>); 3] = [
     ("gateway", Some("the gateway's secret: 100%2D+random")),
     ("backend", Some("the-backend's-secret")),
     ("desktop", None),
 ];
 
-/// How the application of a scenario is configured.
+/// The configuration of a scenario's application.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Setup {
-    /// How it carries tokens.
+    /// The transport of its tokens.
     pub transport: Transport,
-    /// How long a session may stay unused, and how long its last spent refresh token is recovered
-    /// from, where that is not the default.
+    /// How long a session may stay unused, and how long the server can recover its last spent
+    /// refresh token. `None` means the default.
     pub idle_ttl: Option<Duration>,
 }
 
 /// Drives one application in one framework.
 #[async_trait]
 pub trait Driver: Send + Sync {
-    /// Sends a request and waits for the whole response. Calls [`Opened::now`] as soon as the first
-    /// part of the body is there, or the body's end: it may stay open until something else happens.
+    /// Sends a request and waits for the whole response. Calls [`Opened::now`] as soon as the body
+    /// begins or ends. The body may stay open until another request changes something.
     async fn exchange(&self, request: Request, opened: Opened) -> Response;
 
     /// Sends a request and waits for the whole response.
@@ -162,37 +162,37 @@ pub trait Driver: Send + Sync {
     /// Lets time pass for the application.
     async fn pass_time(&self, time: Duration);
 
-    /// Changes the scopes of a user, or deletes it.
+    /// Changes the scopes of a user, or deletes the user.
     async fn change_user(&self, name: &str, change: UserChange);
 
-    /// Makes the store lose all sessions without a word in its log, as one does that is restored
-    /// from a backup.
+    /// Makes the store lose all sessions without an entry in its log, as a restore from a backup
+    /// does.
     async fn lose_sessions(&self);
 }
 
-/// The listener for the beginning of a response's body. By default there is none.
+/// A listener for the beginning of a response's body. By default there is none.
 #[derive(Debug, Default)]
 pub struct Opened(Option<oneshot::Sender<()>>);
 
 impl Opened {
-    /// Says that the body has begun, or has ended.
+    /// Reports that the body has begun or ended.
     pub fn now(self) {
         if let Self(Some(listener)) = self {
-            // One who has given up needs no answer.
+            // A listener that has gone needs no report.
             let _ = listener.send(());
         }
     }
 }
 
-/// A change to a user of the application while it is logged in.
+/// A change to a user who is logged in.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a driver must be able to do all that is asked"
 )]
 pub enum UserChange {
-    /// It has these scopes from now on.
+    /// The user has these scopes from now on.
     Scope(&'static str),
-    /// It is gone.
+    /// The user is gone.
     Deleted,
 }

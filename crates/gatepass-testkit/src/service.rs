@@ -118,7 +118,7 @@ impl TestService {
     ///
     /// # Panics
     ///
-    /// If `subject` is not a valid [`Subject`](gatepass::Subject).
+    /// If `subject` is not a valid subject.
     pub fn logged_in(&self, subject: &str) -> TestLogin {
         self.logged_in_as(Identity::new(subject).unwrap())
     }

@@ -1,4 +1,4 @@
-//! The tokens of the program that the shop has replaced.
+//! Scenarios of an application that still accepts the tokens of the program that it has replaced.
 
 use super::{
     Request, Scenario,
@@ -13,8 +13,8 @@ fn adopt_by_header() -> Request {
     Request::post("/shop/adopt").bearer(OLD)
 }
 
-/// A client that knows nothing of gatepass goes on, and one that does gets a session. Then the old
-/// token is the first refresh token of that session, and opens no route.
+/// A client that knows nothing of gatepass continues to work, and one that knows it gets a session.
+/// The old token is then the first refresh token of that session, and opens no route.
 #[must_use]
 pub fn an_old_token_is_accepted_until_it_is_exchanged() -> Scenario {
     let revoked = "the token has been revoked";
@@ -45,7 +45,7 @@ pub fn an_old_token_is_accepted_until_it_is_exchanged() -> Scenario {
         .shop_error("revoked", revoked)
 }
 
-/// A page of a browser that has the old program's cookie sets gatepass's.
+/// The next page sets gatepass's cookies in a browser that has the old program's cookie.
 #[must_use]
 pub fn a_browser_with_the_old_cookie_gets_those_of_a_session() -> Scenario {
     let moved = "sessionid=old-key-of-alice; __Host-gatepass={access}; \
@@ -60,7 +60,7 @@ pub fn a_browser_with_the_old_cookie_gets_those_of_a_session() -> Scenario {
         .send(me().cookies(moved), 200)
         .json("/subject", "alice")
         .no_header("set-cookie")
-        // Another tab was faster than this one.
+        // Another tab has exchanged the token first.
         .send(Request::post("/shop/adopt").cookies(COOKIE), 200)
         .no_json("/access_token")
         .sets_cookies(BOTH)
@@ -71,8 +71,8 @@ pub fn a_browser_with_the_old_cookie_gets_those_of_a_session() -> Scenario {
         .shop_error("session_ended", "the session has ended")
 }
 
-/// Garbage is refused as without the move, and a failure of the old program is not the client's.
-/// After its date, no token of it is taken.
+/// The shop refuses garbage as before the move, and doesn't blame a client for a failure of the old
+/// program. After the end of the move, it takes no old token.
 #[must_use]
 pub fn an_old_token_that_is_none_changes_nothing() -> Scenario {
     let later = "the service is temporarily unavailable, try again";

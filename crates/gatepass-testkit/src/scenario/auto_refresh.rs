@@ -1,4 +1,4 @@
-//! Scenarios of gates that refresh a browser's cookies by themselves.
+//! Scenarios of gates that refresh a browser's cookies.
 
 use std::time::Duration;
 
@@ -38,8 +38,8 @@ fn asleep(name: &'static str) -> Scenario {
 }
 
 impl Scenario {
-    /// The response brings both cookies anew, of the next generation, and no cache keeps it. The
-    /// browser keeps them.
+    /// The response sets both cookies of the next generation, and no cache may keep it. The browser
+    /// keeps the cookies.
     fn refreshes(self) -> Self {
         self.sets_cookies(BOTH)
             .header("cache-control", "no-store")
@@ -50,7 +50,7 @@ impl Scenario {
     }
 }
 
-/// One round trip, and the next request finds a good access token.
+/// The refresh costs one round trip, and the next request has a good access token.
 #[must_use]
 pub fn an_expired_access_cookie_is_refreshed_in_one_round_trip() -> Scenario {
     asleep("an_expired_access_cookie_is_refreshed_in_one_round_trip")
@@ -61,7 +61,7 @@ pub fn an_expired_access_cookie_is_refreshed_in_one_round_trip() -> Scenario {
         .send(get("/me"), 200)
 }
 
-/// A browser drops cookies when it likes.
+/// A browser may drop cookies at any time.
 #[must_use]
 pub fn a_missing_access_cookie_is_refreshed_in_one_round_trip() -> Scenario {
     Scenario::new("a_missing_access_cookie_is_refreshed_in_one_round_trip")
@@ -73,7 +73,7 @@ pub fn a_missing_access_cookie_is_refreshed_in_one_round_trip() -> Scenario {
         .send(get("/me"), 200)
 }
 
-/// Until the leeway is over.
+/// The gate refreshes only when the leeway is over.
 #[must_use]
 pub fn a_good_access_cookie_is_not_refreshed() -> Scenario {
     Scenario::new("a_good_access_cookie_is_not_refreshed")
@@ -88,7 +88,7 @@ pub fn a_good_access_cookie_is_not_refreshed() -> Scenario {
         .refreshes()
 }
 
-/// A form of the service's own page.
+/// The request is a form of the service's own page.
 #[must_use]
 pub fn a_request_that_changes_something_is_refreshed() -> Scenario {
     let form = post("/auto/profile")
@@ -99,7 +99,7 @@ pub fn a_request_that_changes_something_is_refreshed() -> Scenario {
         .refreshes()
 }
 
-/// The head of the answer to a `GET`, with its cookies.
+/// The answer is the head of the `GET`, with its cookies.
 #[must_use]
 pub fn a_head_request_is_refreshed() -> Scenario {
     asleep("a_head_request_is_refreshed")
@@ -108,7 +108,8 @@ pub fn a_head_request_is_refreshed() -> Scenario {
         .empty()
 }
 
-/// The session rotates once, so a minute later gatepass takes the old token for a lost answer.
+/// The session rotates once. A minute later, gatepass treats the old token as the victim of a lost
+/// answer.
 #[must_use]
 pub fn twenty_requests_of_a_page_that_wakes_up_end_one_generation_later() -> Scenario {
     asleep("twenty_requests_of_a_page_that_wakes_up_end_one_generation_later")
@@ -121,7 +122,7 @@ pub fn twenty_requests_of_a_page_that_wakes_up_end_one_generation_later() -> Sce
         .refreshes()
 }
 
-/// A refresh by the endpoint and one by a gate are the same.
+/// A refresh by the endpoint and a refresh by a gate are the same.
 #[must_use]
 pub fn a_gate_and_the_endpoint_bring_the_same_refresh_cookie() -> Scenario {
     asleep("a_gate_and_the_endpoint_bring_the_same_refresh_cookie")
@@ -137,7 +138,7 @@ pub fn a_gate_and_the_endpoint_bring_the_same_refresh_cookie() -> Scenario {
         .same_cookie(REFRESH, "second refresh")
 }
 
-/// A cache that kept it would give the tokens to others, so the handler has no say.
+/// A cache would give the tokens to others, so the handler can't allow it.
 #[must_use]
 pub fn a_refreshed_answer_is_kept_by_no_cache() -> Scenario {
     asleep("a_refreshed_answer_is_kept_by_no_cache")
@@ -147,7 +148,7 @@ pub fn a_refreshed_answer_is_kept_by_no_cache() -> Scenario {
         .header("cache-control", "public, max-age=60")
 }
 
-/// The cookies of the session come beside those of the handler.
+/// The response has the session's cookies and the handler's.
 #[must_use]
 pub fn cookies_of_the_handler_stay() -> Scenario {
     asleep("cookies_of_the_handler_stay")
@@ -160,7 +161,7 @@ pub fn cookies_of_the_handler_stay() -> Scenario {
         .sets_cookies(&["theme"])
 }
 
-/// For example, it has logged the browser in anew.
+/// For example, the handler has logged the browser in again.
 #[must_use]
 pub fn a_handler_that_sets_a_cookie_of_the_session_decides_alone() -> Scenario {
     asleep("a_handler_that_sets_a_cookie_of_the_session_decides_alone")
@@ -168,7 +169,7 @@ pub fn a_handler_that_sets_a_cookie_of_the_session_decides_alone() -> Scenario {
         .sets_cookies(&[ACCESS])
 }
 
-/// The head leaves before the body.
+/// The cookies are in the head, which leaves before the body.
 #[must_use]
 pub fn a_streamed_answer_is_refreshed() -> Scenario {
     asleep("a_streamed_answer_is_refreshed")
@@ -177,7 +178,7 @@ pub fn a_streamed_answer_is_refreshed() -> Scenario {
         .send(get("/auto/stream"), 200)
 }
 
-/// A visitor who was logged in is so again.
+/// A visitor who was logged in is logged in again.
 #[must_use]
 pub fn an_optional_gate_refreshes() -> Scenario {
     asleep("an_optional_gate_refreshes")
@@ -188,7 +189,7 @@ pub fn an_optional_gate_refreshes() -> Scenario {
         .json("/subject", json!(null))
 }
 
-/// The browser sends it unasked.
+/// The browser sends the cookie unasked, so a bad one makes a stranger.
 #[must_use]
 pub fn an_optional_gate_takes_a_refused_refresh_for_none() -> Scenario {
     let maybe = |cookies: &str| Request::get("/auto/maybe").cookies(cookies);
@@ -201,7 +202,7 @@ pub fn an_optional_gate_takes_a_refused_refresh_for_none() -> Scenario {
         .json("/subject", json!(null))
 }
 
-/// A form of another site acts in the name of a user, also where none is needed.
+/// A form of another site would act in the name of the user, even on a route for everyone.
 #[must_use]
 pub fn an_optional_gate_judges_where_a_request_comes_from_before_it_refreshes() -> Scenario {
     asleep("an_optional_gate_judges_where_a_request_comes_from_before_it_refreshes")
@@ -214,7 +215,7 @@ pub fn an_optional_gate_judges_where_a_request_comes_from_before_it_refreshes() 
         .refreshes()
 }
 
-/// The store says that the session lives.
+/// The gate also asks the store, which says that the session is live.
 #[must_use]
 pub fn a_strict_gate_refreshes() -> Scenario {
     asleep("a_strict_gate_refreshes")
@@ -223,7 +224,7 @@ pub fn a_strict_gate_refreshes() -> Scenario {
         .send(get("/auto/strict"), 200)
 }
 
-/// The password was typed when it was.
+/// A refresh doesn't change when the user typed the password.
 #[must_use]
 pub fn an_automatic_refresh_makes_no_authentication_recent() -> Scenario {
     asleep("an_automatic_refresh_makes_no_authentication_recent")
@@ -240,7 +241,7 @@ pub fn an_automatic_refresh_makes_no_authentication_recent() -> Scenario {
         .send(post("/auto/transfer"), 200)
 }
 
-/// The rotation took place, so the browser must learn of it.
+/// The session has rotated, so the browser must get the cookies.
 #[must_use]
 pub fn a_refreshed_request_that_lacks_a_scope_brings_cookies() -> Scenario {
     asleep("a_refreshed_request_that_lacks_a_scope_brings_cookies")
@@ -271,7 +272,7 @@ pub fn a_cross_site_request_is_refused_before_it_is_refreshed() -> Scenario {
     scenario.send(post("/auto/profile"), 200).refreshes()
 }
 
-/// A `GET` changes nothing, so it may come from anywhere.
+/// A `GET` changes nothing, so it may come from any site.
 #[must_use]
 pub fn a_link_from_another_site_arrives_logged_in() -> Scenario {
     let link = get("/auto/me").header("sec-fetch-site", "cross-site");
@@ -280,7 +281,7 @@ pub fn a_link_from_another_site_arrives_logged_in() -> Scenario {
         .refreshes()
 }
 
-/// A script or a program keeps its tokens itself.
+/// A script or a program refreshes its own tokens.
 #[must_use]
 pub fn a_bearer_is_not_refreshed_by_a_gate() -> Scenario {
     Scenario::new("a_bearer_is_not_refreshed_by_a_gate")
@@ -296,7 +297,7 @@ pub fn a_bearer_is_not_refreshed_by_a_gate() -> Scenario {
         .refreshes()
 }
 
-/// Nothing of cookies counts there.
+/// The application ignores all cookies there.
 #[must_use]
 pub fn where_cookies_are_off_no_gate_refreshes() -> Scenario {
     Scenario::new("where_cookies_are_off_no_gate_refreshes")
@@ -310,7 +311,7 @@ pub fn where_cookies_are_off_no_gate_refreshes() -> Scenario {
         )
 }
 
-/// The other gates of the application go on as they did.
+/// The other gates of the application don't refresh.
 #[must_use]
 pub fn a_gate_that_was_not_told_to_refreshes_nothing() -> Scenario {
     asleep("a_gate_that_was_not_told_to_refreshes_nothing")
@@ -331,7 +332,7 @@ pub fn a_browser_that_has_logged_out_is_not_refreshed() -> Scenario {
         .send_anonymous(Request::get("/auto/me"))
 }
 
-/// By another device of the user.
+/// Another device of the user ended it.
 #[must_use]
 pub fn a_session_that_was_ended_elsewhere_is_not_refreshed() -> Scenario {
     Scenario::new("a_session_that_was_ended_elsewhere_is_not_refreshed")
@@ -351,7 +352,7 @@ pub fn a_session_that_was_ended_elsewhere_is_not_refreshed() -> Scenario {
         .json("/reason", "session_ended")
 }
 
-/// Unused for too long.
+/// The session was unused for too long.
 #[must_use]
 pub fn an_idle_session_is_not_refreshed() -> Scenario {
     Scenario::new("an_idle_session_is_not_refreshed")
@@ -363,7 +364,7 @@ pub fn an_idle_session_is_not_refreshed() -> Scenario {
         .json("/reason", "refresh_expired")
 }
 
-/// However often it was refreshed.
+/// Refreshes don't extend the absolute lifetime.
 #[must_use]
 pub fn a_gate_keeps_no_session_beyond_its_absolute_end() -> Scenario {
     let scenario = Scenario::new("a_gate_keeps_no_session_beyond_its_absolute_end")
@@ -381,7 +382,7 @@ pub fn a_gate_keeps_no_session_beyond_its_absolute_end() -> Scenario {
         .json("/reason", "session_ended")
 }
 
-/// The application reads the user again.
+/// The application reads the user again at each refresh.
 #[must_use]
 pub fn a_deleted_user_is_not_refreshed_by_a_gate() -> Scenario {
     asleep("a_deleted_user_is_not_refreshed_by_a_gate")
@@ -390,7 +391,7 @@ pub fn a_deleted_user_is_not_refreshed_by_a_gate() -> Scenario {
         .json("/reason", "session_ended")
 }
 
-/// The application reads the user again.
+/// The application reads the user again at each refresh.
 #[must_use]
 pub fn changed_scopes_come_with_an_automatic_refresh() -> Scenario {
     asleep("changed_scopes_come_with_an_automatic_refresh")
@@ -400,7 +401,7 @@ pub fn changed_scopes_come_with_an_automatic_refresh() -> Scenario {
         .refreshes()
 }
 
-/// The gate ends the session, as the endpoint does.
+/// The gate ends the session, as the refresh endpoint does.
 #[must_use]
 pub fn a_gate_finds_a_stolen_refresh_cookie() -> Scenario {
     asleep("a_gate_finds_a_stolen_refresh_cookie")
@@ -425,7 +426,7 @@ pub fn a_gate_finds_a_stolen_refresh_cookie() -> Scenario {
         )
 }
 
-/// The connection broke before the cookies arrived.
+/// The connection broke before the cookies arrived, and the browser tries again.
 #[must_use]
 pub fn a_lost_answer_of_a_gate_is_recovered_from() -> Scenario {
     asleep("a_lost_answer_of_a_gate_is_recovered_from")
@@ -443,7 +444,7 @@ pub fn a_lost_answer_of_a_gate_is_recovered_from() -> Scenario {
         .refreshes()
 }
 
-/// Each by its own reason.
+/// Each refusal names its own reason.
 #[must_use]
 pub fn a_refresh_cookie_that_is_no_good_is_refused_by_a_gate() -> Scenario {
     let me = |cookies: &str| Request::get("/auto/me").cookies(cookies);
@@ -465,7 +466,7 @@ pub fn a_refresh_cookie_that_is_no_good_is_refused_by_a_gate() -> Scenario {
         .refreshes()
 }
 
-/// It was restored from a backup.
+/// The store was restored from a backup.
 #[must_use]
 pub fn a_session_that_the_store_has_lost_is_not_refreshed() -> Scenario {
     asleep("a_session_that_the_store_has_lost_is_not_refreshed")

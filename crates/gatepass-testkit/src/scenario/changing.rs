@@ -1,4 +1,4 @@
-//! Scenarios of rights that change while the session goes on.
+//! Scenarios of rights that change during a session.
 
 use gatepass::Transport;
 use serde_json::json;
@@ -18,8 +18,8 @@ fn admin(access: &str) -> Request {
     Request::get("/admin").bearer(access)
 }
 
-/// A user with two sessions, from one of which the application has taken the right `admin` away in
-/// both.
+/// A user with two sessions. At a request of one, the application has taken the right `admin` away
+/// from both.
 fn demoted(name: &'static str) -> Scenario {
     Scenario::new(name)
         .logged_in_as("root", "other access", "other refresh")
@@ -28,7 +28,7 @@ fn demoted(name: &'static str) -> Scenario {
         .send(change("{access}", "/auto/take"), 200)
 }
 
-/// Every token of before is refused, on any route, and a refresh brings what is left.
+/// Every route refuses the earlier tokens, and a refresh brings the remaining rights.
 #[must_use]
 pub fn a_right_that_is_taken_away_is_refused_at_once_and_the_session_goes_on() -> Scenario {
     demoted("a_right_that_is_taken_away_is_refused_at_once_and_the_session_goes_on")
@@ -56,7 +56,7 @@ pub fn a_right_that_is_taken_away_is_refused_at_once_and_the_session_goes_on() -
         .lives("{access}", "{other refresh}")
 }
 
-/// A stale token still says which session it is of.
+/// A stale token still identifies its session.
 #[must_use]
 pub fn a_stale_token_resumes_renews_and_ends_its_session() -> Scenario {
     demoted("a_stale_token_resumes_renews_and_ends_its_session")
@@ -79,7 +79,7 @@ pub fn a_stale_token_resumes_renews_and_ends_its_session() -> Scenario {
         .send_bad_token(me("{access}"), "the token has been revoked", "revoked")
 }
 
-/// The client may go on with the token that it has, and is told that a refresh brings more.
+/// The client may keep using its token, and learns that a refresh brings more rights.
 #[must_use]
 pub fn a_right_that_is_added_is_offered() -> Scenario {
     Scenario::new("a_right_that_is_added_is_offered")
@@ -99,7 +99,7 @@ pub fn a_right_that_is_added_is_offered() -> Scenario {
         .no_header("gatepass-refresh")
 }
 
-/// One round trip, as after an expired cookie.
+/// The refresh costs one round trip, as after an expired cookie.
 #[must_use]
 pub fn a_gate_refreshes_a_browser_whose_rights_have_changed() -> Scenario {
     Scenario::new("a_gate_refreshes_a_browser_whose_rights_have_changed")

@@ -1,4 +1,4 @@
-//! Scenarios of OAuth clients: who they are, and which tokens are theirs (RFC 6749 §2).
+//! Scenarios of OAuth clients, their authentication and their tokens (RFC 6749 §2).
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use super::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A header as it is, where [`Request::basic`] would encode it well.
+/// A raw header, since [`Request::basic`] would encode it well.
 fn basic(pair: &str) -> String {
     format!("Basic {}", STANDARD.encode(pair))
 }
 
-/// By `client_id`, or by HTTP Basic without a secret, as some libraries do (RFC 6749 §3.2.1).
+/// It sends `client_id`, or HTTP Basic without a secret, as some libraries do (RFC 6749 §3.2.1).
 #[must_use]
 pub fn a_public_client_names_itself() -> Scenario {
     let [a, b, c] = password("alice", "alice's password");
@@ -49,7 +49,8 @@ pub fn a_public_client_names_itself() -> Scenario {
         )
 }
 
-/// It says nothing, gives its id, or, as Swagger UI does, a user-id and a password that are empty.
+/// It names no client, sends its own id, or sends HTTP Basic with an empty id and password, as
+/// Swagger UI does.
 #[must_use]
 pub fn a_client_that_names_nobody_is_the_applications_own() -> Scenario {
     let [a, b] = refreshing("{refresh}");
@@ -68,7 +69,7 @@ pub fn a_client_that_names_nobody_is_the_applications_own() -> Scenario {
     })
 }
 
-/// Encoded as RFC 6749 §2.3.1 wants it, more than it wants it, or not at all.
+/// The secret is encoded as RFC 6749 §2.3.1 requires, encoded more than that, or not at all.
 #[must_use]
 pub fn a_confidential_client_shows_its_secret_by_basic_or_in_the_body() -> Scenario {
     let [(gateway, secret), (backend, other), _] = CLIENTS;
@@ -98,7 +99,8 @@ pub fn a_confidential_client_shows_its_secret_by_basic_or_in_the_body() -> Scena
         .fold(scenario, |scenario, way| scenario.send(way, 200).empty())
 }
 
-/// Unknown, with the wrong secret, without one, or with one that it cannot have; nothing happens.
+/// The client is unknown, or its secret is wrong, missing or not allowed. The request changes
+/// nothing.
 #[must_use]
 pub fn a_client_that_does_not_prove_itself_is_refused() -> Scenario {
     let [(gateway, secret), (_, other), _] = CLIENTS;
@@ -137,7 +139,7 @@ pub fn a_client_that_does_not_prove_itself_is_refused() -> Scenario {
         .gateway_lives()
 }
 
-/// An `Authorization` that is not HTTP Basic belongs to no client. The rest of the request does not
+/// An `Authorization` other than HTTP Basic belongs to no client. The rest of the request doesn't
 /// change that.
 #[must_use]
 pub fn an_authorization_that_is_no_clients_is_refused() -> Scenario {
@@ -164,14 +166,14 @@ pub fn an_authorization_that_is_no_clients_is_refused() -> Scenario {
             let broken = Request::post(path).body("x");
             scenario
                 .send_bad_client(request.header("authorization", value.as_str()))
-                // It is judged before the body.
+                // The server checks the client before the body.
                 .send_bad_client(broken.header("authorization", value.as_str()))
         })
     });
     scenario.pass(2 * MINUTE).lives("{access}", "{refresh}")
 }
 
-/// RFC 6749 §2.3 and §5.2: by one way, as one client.
+/// A client authenticates in one way, as one client (RFC 6749 §2.3 and §5.2).
 #[must_use]
 pub fn a_client_that_authenticates_twice_is_refused() -> Scenario {
     let [(gateway, secret), _, _] = CLIENTS;
@@ -205,7 +207,7 @@ pub fn a_client_that_authenticates_twice_is_refused() -> Scenario {
     scenario.pass(2 * MINUTE).gateway_lives()
 }
 
-/// RFC 6749 §6, RFC 7009 §2.1: another client neither spends nor ends them.
+/// Another client neither spends nor ends them (RFC 6749 §6, RFC 7009 §2.1).
 #[must_use]
 pub fn tokens_of_a_client_are_refused_to_others() -> Scenario {
     let refreshed = || token(&refreshing("{gateway_refresh}"));
@@ -238,7 +240,8 @@ pub fn tokens_of_a_client_are_refused_to_others() -> Scenario {
         .gateway_lives()
 }
 
-/// Those serve the application's own client; with a good access token or an expired one.
+/// These endpoints serve the application's own client. They refuse good and expired access tokens
+/// of other clients.
 #[must_use]
 pub fn tokens_of_a_client_are_refused_by_the_applications_own_endpoints() -> Scenario {
     let resume = || {
@@ -276,7 +279,7 @@ pub fn tokens_of_a_client_are_refused_by_the_applications_own_endpoints() -> Sce
 }
 
 impl Scenario {
-    /// The tokens of the gateway's session work. The refresh token is spent by it.
+    /// The tokens of the gateway's session work. This spends the refresh token.
     fn gateway_lives(self) -> Self {
         self.send(me("{gateway_access}"), 200)
             .send(token(&refreshing("{gateway_refresh}")).by_gateway(), 200)

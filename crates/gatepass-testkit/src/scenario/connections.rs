@@ -1,4 +1,4 @@
-//! Scenarios of responses that stay open, and end with their session.
+//! Scenarios of responses that stay open and end with their session.
 
 use gatepass::Transport;
 
@@ -14,7 +14,7 @@ fn events(token: &str) -> Request {
     Request::get("/events").bearer(token)
 }
 
-/// The last event says why, and the response is complete.
+/// The last event names the reason, and the response is complete.
 #[must_use]
 pub fn an_event_stream_ends_with_a_logout() -> Scenario {
     Scenario::new("an_event_stream_ends_with_a_logout")
@@ -26,7 +26,7 @@ pub fn an_event_stream_ends_with_a_logout() -> Scenario {
         .json("/reason", "revoked")
 }
 
-/// Also those of other devices, but not those of other users.
+/// It ends the streams on the user's other devices, and no stream of another user.
 #[must_use]
 pub fn a_logout_everywhere_ends_event_streams() -> Scenario {
     let everywhere = Request::post("/auth/logout-all").bearer("{phone}");
@@ -43,7 +43,7 @@ pub fn a_logout_everywhere_ends_event_streams() -> Scenario {
         .body(REVOKED)
 }
 
-/// The session goes on, and other streams of it.
+/// The session and its other streams continue.
 #[must_use]
 pub fn an_event_stream_ends_with_its_token() -> Scenario {
     Scenario::new("an_event_stream_ends_with_its_token")
@@ -53,7 +53,7 @@ pub fn an_event_stream_ends_with_its_token() -> Scenario {
         .send(refresh("{refresh}"), 200)
 }
 
-/// A browser's `EventSource` sends no header but the cookies.
+/// A browser's `EventSource` sends no header of a script, only cookies.
 #[must_use]
 pub fn an_event_stream_by_cookie_ends_with_its_token() -> Scenario {
     let stream = Request::get("/events").cookies(COOKIES);
@@ -64,7 +64,7 @@ pub fn an_event_stream_by_cookie_ends_with_its_token() -> Scenario {
         .body(REVOKED)
 }
 
-/// A gate judges the request that opens it.
+/// A gate checks the request that opens the stream.
 #[must_use]
 pub fn an_event_stream_is_behind_a_gate() -> Scenario {
     Scenario::new("an_event_stream_is_behind_a_gate")

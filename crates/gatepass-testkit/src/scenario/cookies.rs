@@ -1,4 +1,4 @@
-//! Scenarios of browsers, which keep their tokens in cookies.
+//! Scenarios of browsers that keep their tokens in cookies.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn login_over(transport: impl Into<Value>) -> Request {
     }))
 }
 
-/// Cookies that no script reads, and a body that tells no token.
+/// No script can read the cookies, and the body has no token.
 #[must_use]
 pub fn a_login_by_cookie_gives_no_tokens_to_scripts() -> Scenario {
     Scenario::new("a_login_by_cookie_gives_no_tokens_to_scripts")
@@ -46,13 +46,14 @@ pub fn a_login_by_cookie_gives_no_tokens_to_scripts() -> Scenario {
         .json("/subject", "alice")
         .same_as("/session_id", "session")
         .send(post("/profile"), 200)
-        // The same for a client that asks for something else, which it cannot have here.
+        // A client that asks for another transport gets cookies as well, since the application
+        // offers nothing else.
         .send(login_over("bearer"), 200)
         .gets_cookies()
         .send_bad_grant(login("alice", "bob's password"), "bad_credentials")
 }
 
-/// Apps and pages share the endpoint, and no client gets both tokens and cookies.
+/// Apps and pages share the endpoint. No client gets both tokens and cookies.
 #[must_use]
 pub fn where_both_are_on_a_login_gets_what_it_asks_for() -> Scenario {
     let scenario = Scenario::new("where_both_are_on_a_login_gets_what_it_asks_for")
@@ -80,7 +81,7 @@ pub fn where_both_are_on_a_login_gets_what_it_asks_for() -> Scenario {
     })
 }
 
-/// Bearers alone: what a browser sends by itself counts nowhere.
+/// The server takes bearer tokens alone, and ignores what a browser sends by itself.
 #[must_use]
 pub fn where_cookies_are_off_none_is_read_or_set() -> Scenario {
     Scenario::new("where_cookies_are_off_none_is_read_or_set")
@@ -101,7 +102,7 @@ pub fn where_cookies_are_off_none_is_read_or_set() -> Scenario {
         .lives("{access}", "{refresh}")
 }
 
-/// All that a bearer may do.
+/// Cookies open everything that a bearer token opens.
 #[must_use]
 pub fn every_endpoint_takes_cookies() -> Scenario {
     let delete = |path: &str| Request::delete(path).cookies(COOKIES);
@@ -149,8 +150,8 @@ pub fn every_endpoint_takes_cookies() -> Scenario {
         .send_bad_grant(post("/auth/refresh"), "session_ended")
 }
 
-/// And what came as a bearer or in a body, in the body alone: a script never turns the one into the
-/// other.
+/// A token that came as a bearer or in a body is answered in the body alone, so no script can turn
+/// a cookie into a token.
 #[must_use]
 pub fn what_came_by_cookie_is_answered_by_cookie_alone() -> Scenario {
     let password = || json!({ "password": "alice's password" });
@@ -180,7 +181,7 @@ pub fn what_came_by_cookie_is_answered_by_cookie_alone() -> Scenario {
         .sets_cookies(&[ACCESS])
         .tells_no_tokens()
         .keep_cookie(ACCESS, "access")
-        // The refresh token of a script's own does not lure the access token out of its cookie.
+        // A script's own refresh token doesn't bring the access token out of its cookie.
         .pass(20 * MINUTE)
         .send(
             post("/auth/resume").json(&json!({ "refresh_token": "{refresh}" })),
@@ -189,7 +190,7 @@ pub fn what_came_by_cookie_is_answered_by_cookie_alone() -> Scenario {
         .gets_cookies()
 }
 
-/// It decides alone, even where it is bad and the cookies are good.
+/// The bearer decides alone, even if it is bad and the cookies are good.
 #[must_use]
 pub fn a_bearer_outranks_cookies() -> Scenario {
     let malformed = "the token is malformed";
@@ -227,7 +228,7 @@ pub fn a_bearer_outranks_cookies() -> Scenario {
         .has_ended("{access}", "{refresh}")
 }
 
-/// HTTP Basic is for another party, such as a proxy.
+/// HTTP Basic is for another recipient, such as a proxy.
 #[must_use]
 pub fn other_credentials_do_not_disturb_cookies() -> Scenario {
     let basic = |request: Request| request.header("authorization", "Basic YTpi");
@@ -242,7 +243,7 @@ pub fn other_credentials_do_not_disturb_cookies() -> Scenario {
         .clears_cookies()
 }
 
-/// A host has cookies of others, too, and HTTP/2 sends each in a header of its own.
+/// A host also has cookies of other programs. HTTP/2 may send each cookie in its own header.
 #[must_use]
 pub fn a_cookie_is_found_among_others() -> Scenario {
     let me = |cookies: &str| Request::get("/me").cookies(cookies);
@@ -262,7 +263,7 @@ pub fn a_cookie_is_found_among_others() -> Scenario {
         .gets_cookies()
 }
 
-/// Doubled, garbled, or the wrong one of the two; none of which changes anything.
+/// The cookie is sent twice, garbled, or the other one of the two. The request changes nothing.
 #[must_use]
 pub fn a_cookie_that_is_no_good_is_refused() -> Scenario {
     let me = |cookies: &[u8]| Request::get("/me").header("cookie", cookies);
@@ -294,7 +295,8 @@ pub fn a_cookie_that_is_no_good_is_refused() -> Scenario {
         .gets_cookies()
 }
 
-/// The browser sends it without being asked: who has an old one is a stranger, and no impostor.
+/// The browser sends cookies unasked, so a visitor with a bad cookie is a stranger and not an
+/// attacker.
 #[must_use]
 pub fn an_optional_gate_takes_a_bad_cookie_for_none() -> Scenario {
     let maybe = |cookies: &str| Request::get("/maybe").cookies(cookies);
@@ -330,7 +332,7 @@ pub fn an_optional_gate_takes_a_bad_cookie_for_none() -> Scenario {
         .json("/subject", Value::Null)
 }
 
-/// All of them find the access token expired at the same moment.
+/// All tabs find their access token expired at the same moment.
 #[must_use]
 pub fn tabs_that_refresh_at_once_get_the_same_cookie() -> Scenario {
     Scenario::new("tabs_that_refresh_at_once_get_the_same_cookie")
@@ -355,7 +357,7 @@ pub fn tabs_that_refresh_at_once_get_the_same_cookie() -> Scenario {
         .other_cookie(REFRESH, "successor")
 }
 
-/// As by body. A refusal leaves the cookies where they are.
+/// The rules are those of a refresh by body. A refusal doesn't touch the cookies.
 #[must_use]
 pub fn a_refresh_by_cookie_recovers_once_and_finds_a_thief() -> Scenario {
     let with = |name: &str| {
@@ -379,7 +381,7 @@ pub fn a_refresh_by_cookie_recovers_once_and_finds_a_thief() -> Scenario {
         .send_bad_grant(with("last"), "session_ended")
 }
 
-/// Both tokens are dead at once, on the server and in the browser.
+/// Both tokens end at once, on the server and in the browser.
 #[must_use]
 pub fn a_logout_by_cookie_ends_the_session_and_clears() -> Scenario {
     Scenario::new("a_logout_by_cookie_ends_the_session_and_clears")
@@ -393,11 +395,11 @@ pub fn a_logout_by_cookie_ends_the_session_and_clears() -> Scenario {
         .send_bad_grant(post("/auth/refresh"), "session_ended")
         .send(post("/auth/logout"), 204)
         .clears_cookies()
-        // The browser has forgotten them by now.
+        // The browser has forgotten the cookies by now.
         .send_anonymous(Request::post("/auth/logout"))
 }
 
-/// The server logs a user out who asks for it, however late.
+/// The server logs out a user who asks for it, however late.
 #[must_use]
 pub fn a_logout_by_expired_or_ended_cookies_clears() -> Scenario {
     let spent = "__Host-gatepass-refresh={refresh}";
@@ -424,7 +426,7 @@ pub fn a_logout_by_expired_or_ended_cookies_clears() -> Scenario {
         .clears_cookies()
 }
 
-/// A forged cookie ends nothing, and the server clears no cookie because of it.
+/// A forged cookie ends no session and clears no cookie.
 #[must_use]
 pub fn a_logout_by_forged_cookies_clears_nothing() -> Scenario {
     let logout = |cookies: &str| Request::post("/auth/logout").cookies(cookies);
@@ -450,7 +452,7 @@ pub fn a_logout_by_forged_cookies_clears_nothing() -> Scenario {
         .gets_cookies()
 }
 
-/// The browser has lost or garbled the other.
+/// The browser has lost or garbled the other cookie.
 #[must_use]
 pub fn one_good_cookie_is_enough_to_log_out() -> Scenario {
     let cookies = [
@@ -471,7 +473,7 @@ pub fn one_good_cookie_is_enough_to_log_out() -> Scenario {
     })
 }
 
-/// A late answer has put the access token of one login over that of another.
+/// A late answer has replaced the access cookie of another login.
 #[must_use]
 pub fn cookies_of_two_sessions_are_both_logged_out() -> Scenario {
     let mixed = "__Host-gatepass={access}; __Host-gatepass-refresh={bob's}";
@@ -490,7 +492,7 @@ pub fn cookies_of_two_sessions_are_both_logged_out() -> Scenario {
         )
 }
 
-/// They may be of another session, which goes on.
+/// The cookies may belong to another session, which continues.
 #[must_use]
 pub fn a_logout_by_a_token_leaves_cookies_alone() -> Scenario {
     Scenario::new("a_logout_by_a_token_leaves_cookies_alone")
@@ -511,7 +513,7 @@ pub fn a_logout_by_a_token_leaves_cookies_alone() -> Scenario {
         .clears_cookies()
 }
 
-/// Only the browser keeps a response that may be personal, unless its handler says otherwise.
+/// Only the browser keeps a guarded response, unless the handler says otherwise.
 #[must_use]
 pub fn shared_caches_keep_no_guarded_answer() -> Scenario {
     let private = |scenario: Scenario| scenario.header("cache-control", "private");
@@ -521,7 +523,7 @@ pub fn shared_caches_keep_no_guarded_answer() -> Scenario {
     let scenario = private(scenario.send(get("/me"), 200));
     let scenario = private(scenario.send(post("/profile"), 200));
     let scenario = private(scenario.send(get("/maybe"), 200));
-    // It may greet the next visitor by name.
+    // This page may greet the next visitor by name.
     let scenario = private(scenario.send(Request::get("/maybe"), 200));
     scenario
         .send(get("/strict"), 200)
@@ -534,7 +536,7 @@ pub fn shared_caches_keep_no_guarded_answer() -> Scenario {
         .no_header("cache-control")
 }
 
-/// Caches know for themselves what `Authorization` means (RFC 9111 §3.5).
+/// Caches know the meaning of `Authorization` (RFC 9111 §3.5).
 #[must_use]
 pub fn an_answer_to_a_bearer_says_nothing_of_caches() -> Scenario {
     Scenario::new("an_answer_to_a_bearer_says_nothing_of_caches")
@@ -547,7 +549,7 @@ pub fn an_answer_to_a_bearer_says_nothing_of_caches() -> Scenario {
         .header("cache-control", "no-store")
 }
 
-/// No refusal does, since it may lose a race against the answer that set them.
+/// No refusal clears them, because it may lose a race against the answer that set them.
 #[must_use]
 pub fn nothing_but_a_logout_clears_cookies() -> Scenario {
     let refused = |scenario: Scenario| {

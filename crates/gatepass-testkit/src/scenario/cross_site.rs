@@ -1,4 +1,4 @@
-//! Scenarios of requests that a page of another site made a browser send.
+//! Scenarios of requests that a page of another site caused.
 
 use gatepass::Transport;
 use serde_json::json;
@@ -10,10 +10,10 @@ use super::{
 
 const HOST: &str = "service.test";
 
-/// A browser's statement of a request's origin: `Sec-Fetch-Site` and `Origin`, where it sends them.
+/// A browser's statement of a request's origin: `Sec-Fetch-Site` and `Origin`, if it sends them.
 type From = (Option<&'static str>, Option<&'static str>);
 
-/// From the service's own pages, typed by the user, or not from a browser at all.
+/// Requests of the service's own pages, of the address bar, and of programs other than browsers.
 const OWN: [From; 8] = [
     (None, None),
     (Some("same-origin"), None),
@@ -25,7 +25,7 @@ const OWN: [From; 8] = [
     (None, Some("http://service.test")),
 ];
 
-/// From elsewhere, as browsers old and new say it, or try not to.
+/// Requests of other sites from old and new browsers, and attempts to hide the site.
 const ELSEWHERE: [From; 16] = [
     (Some("cross-site"), None),
     (Some("cross-site"), Some("https://evil.test")),
@@ -57,7 +57,7 @@ fn sent(request: Request, (site, origin): From) -> Request {
     }
 }
 
-/// Each header that is there twice has the good value first and last.
+/// Sends each header twice, with the good value first and last.
 fn sent_twice(request: &Request) -> Vec<Request> {
     let twice = |name, values: [&str; 2]| {
         let [first, last] = values;
@@ -76,7 +76,7 @@ fn sent_twice(request: &Request) -> Vec<Request> {
 }
 
 impl Scenario {
-    /// Sends `request` from everywhere else, which must be refused.
+    /// Sends `request` from every other site. The server must refuse it.
     fn refused_from_elsewhere(self, request: &Request) -> Self {
         let scenario = ELSEWHERE.into_iter().fold(self, |scenario, from| {
             scenario.send_cross_site(sent(request.clone(), from))
@@ -91,8 +91,8 @@ fn by_cookie(method: &'static str, path: &str) -> Request {
     Request::method(method, path).cookies(COOKIES)
 }
 
-/// A page elsewhere must not log a browser in as another user. The server does not even look at the
-/// password.
+/// A page of another site must not log a browser in as another user. The server doesn't even check
+/// the password.
 #[must_use]
 pub fn a_cross_site_login_is_refused() -> Scenario {
     let request = login("alice", "alice's password");
@@ -111,7 +111,7 @@ pub fn a_cross_site_login_is_refused() -> Scenario {
     })
 }
 
-/// Nothing is spent by it.
+/// The request spends no token.
 #[must_use]
 pub fn a_cross_site_refresh_is_refused() -> Scenario {
     let request = by_cookie("POST", "/auth/refresh");
@@ -128,7 +128,7 @@ pub fn a_cross_site_refresh_is_refused() -> Scenario {
     })
 }
 
-/// A page elsewhere logs no user out, neither of one device nor of all.
+/// A page of another site logs no user out, on one device or on all.
 #[must_use]
 pub fn a_cross_site_logout_is_refused() -> Scenario {
     let requests = [
@@ -138,7 +138,7 @@ pub fn a_cross_site_logout_is_refused() -> Scenario {
         by_cookie("DELETE", "/auth/sessions/AAAAAAAAAAAAAAAAAAAAAAAA"),
         Request::post("/auth/logout").cookies("__Host-gatepass={access}"),
         Request::post("/auth/logout").cookies("__Host-gatepass-refresh={refresh}"),
-        // A form of HTML sends a body; that does not change who asks.
+        // An HTML form sends a body, which doesn't change the origin of the request.
         by_cookie("POST", "/auth/logout").json(&json!({})),
     ];
     let scenario = Scenario::new("a_cross_site_logout_is_refused")
@@ -156,7 +156,7 @@ pub fn a_cross_site_logout_is_refused() -> Scenario {
     })
 }
 
-/// Requests that change something in the user's name.
+/// These requests change something in the user's name.
 #[must_use]
 pub fn a_cross_site_call_is_refused() -> Scenario {
     let password = json!({ "password": "alice's password" });
@@ -178,8 +178,8 @@ pub fn a_cross_site_call_is_refused() -> Scenario {
     })
 }
 
-/// A page elsewhere that opens a WebSocket could read and write as the user (cross-site WebSocket
-/// hijacking). The handshake is a `GET`, and is judged all the same.
+/// A page of another site could open a WebSocket, and read and write as the user (cross-site
+/// WebSocket hijacking). The handshake is a `GET`, and the gate refuses it all the same.
 #[must_use]
 pub fn a_web_socket_of_a_page_elsewhere_is_refused() -> Scenario {
     let opens = |path| {
@@ -201,7 +201,7 @@ pub fn a_web_socket_of_a_page_elsewhere_is_refused() -> Scenario {
     })
 }
 
-/// A link from elsewhere arrives logged in.
+/// A visitor who follows a link from another site arrives logged in.
 #[must_use]
 pub fn a_request_that_changes_nothing_may_come_from_anywhere() -> Scenario {
     let scenario = Scenario::new("a_request_that_changes_nothing_may_come_from_anywhere")
@@ -217,7 +217,7 @@ pub fn a_request_that_changes_nothing_may_come_from_anywhere() -> Scenario {
         })
 }
 
-/// No browser sends them by itself.
+/// No browser sends bearer tokens by itself.
 #[must_use]
 pub fn bearer_requests_may_come_from_anywhere() -> Scenario {
     let scenario = Scenario::new("bearer_requests_may_come_from_anywhere").over(Transport::Both);

@@ -6,9 +6,9 @@ use super::{Request, Scenario};
 
 const DESCRIPTION: &str = "/openapi.json";
 
-/// The description has the mounted endpoints and nothing else, each under the path that it has
-/// here. It has the password flow that Swagger UI logs in by, and leaves out the cookies, which no
-/// client gets here.
+/// The description lists only the mounted endpoints, each under its path in the application. It has
+/// the password flow, which Swagger UI logs in by. It omits cookies, because this application sets
+/// none.
 #[must_use]
 pub fn the_endpoints_are_described() -> Scenario {
     let token = "/auth/token";

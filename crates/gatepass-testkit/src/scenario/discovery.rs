@@ -1,4 +1,4 @@
-//! Scenarios of what is public: keys and metadata (RFC 7517, RFC 8414).
+//! Scenarios of public documents: keys and metadata (RFC 7517, RFC 8414).
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::{Request, Scenario};
 const JWKS: &str = "/.well-known/jwks.json";
 const METADATA: &str = "/.well-known/oauth-authorization-server";
 
-/// The application's keys are secrets, which no client gets.
+/// The application signs with a secret, which no client may get.
 #[must_use]
 pub fn secret_keys_are_not_published() -> Scenario {
     Scenario::new("secret_keys_are_not_published")
@@ -16,7 +16,7 @@ pub fn secret_keys_are_not_published() -> Scenario {
         .json("", json!({ "keys": [] }))
 }
 
-/// All of it, and nothing else.
+/// It lists all of the application's features, and no other.
 #[must_use]
 pub fn the_metadata_lists_what_there_is() -> Scenario {
     let by_secret = ["client_secret_basic", "client_secret_post"];
@@ -41,8 +41,8 @@ pub fn the_metadata_lists_what_there_is() -> Scenario {
         )
 }
 
-/// RFC 9110 §8.8.3 and §13.1.2, RFC 9111: for some minutes, and then only if there is something
-/// new.
+/// Clients keep them for some minutes, and then get them again only if they have changed (RFC 9110
+/// §8.8.3 and §13.1.2, RFC 9111).
 #[must_use]
 pub fn public_documents_are_kept_and_asked_for_again() -> Scenario {
     let scenario = Scenario::new("public_documents_are_kept_and_asked_for_again");

@@ -1,4 +1,4 @@
-//! Scenarios of guarded routes, and of requests that are refused before anything happens.
+//! Scenarios of guarded routes, and of requests that the server refuses before it does anything.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{
     wording::{REALM, login, logout, me, refresh},
 };
 
-/// RFC 6750 §3.1: without credentials, a challenge without an error.
+/// A request without credentials gets a challenge without an error (RFC 6750 §3.1).
 #[must_use]
 pub fn a_gate_wants_a_token() -> Scenario {
     Scenario::new("a_gate_wants_a_token")
@@ -25,7 +25,7 @@ pub fn a_gate_wants_a_token() -> Scenario {
         .header("cache-control", "no-store")
 }
 
-/// RFC 9110 §11.1.
+/// `bearer` and `BEARER` are also good (RFC 9110 §11.1).
 #[must_use]
 pub fn the_scheme_of_an_authorization_knows_no_case() -> Scenario {
     let me = |value: &str| Request::get("/me").header("authorization", value);
@@ -50,7 +50,7 @@ impl Scenario {
     }
 }
 
-/// Which of two counts would differ from one framework to the next.
+/// Frameworks would differ in which of the two they read.
 #[must_use]
 pub fn two_authorizations_are_refused() -> Scenario {
     let two = |first: &str, second: &str| {
@@ -71,7 +71,7 @@ pub fn two_authorizations_are_refused() -> Scenario {
         .lives("{access}", "{refresh}")
 }
 
-/// The grammar of RFC 6750 §2.1.
+/// RFC 6750 §2.1 has the grammar.
 #[must_use]
 pub fn an_authorization_that_is_not_one_token_is_refused() -> Scenario {
     let me = |value: &[u8]| Request::get("/me").header("authorization", value);
@@ -86,7 +86,7 @@ pub fn an_authorization_that_is_not_one_token_is_refused() -> Scenario {
         .send_ambiguous(me(b"Bearer \xff"))
 }
 
-/// Logs and histories would keep it (RFC 6750 §5.3).
+/// Logs and histories would keep the token (RFC 6750 §5.3).
 #[must_use]
 pub fn a_token_in_the_query_is_not_read() -> Scenario {
     Scenario::new("a_token_in_the_query_is_not_read")
@@ -96,7 +96,7 @@ pub fn a_token_in_the_query_is_not_read() -> Scenario {
         .lives("{access}", "{refresh}")
 }
 
-/// Cookies authenticate only where they are configured.
+/// Cookies authenticate only if you configure them.
 #[must_use]
 pub fn a_token_in_a_cookie_is_not_read() -> Scenario {
     Scenario::new("a_token_in_a_cookie_is_not_read")
@@ -104,7 +104,7 @@ pub fn a_token_in_a_cookie_is_not_read() -> Scenario {
         .send_anonymous(Request::get("/me").header("cookie", "__Host-gatepass={access}"))
 }
 
-/// With the leeway, and not a moment longer.
+/// The gate accepts it until the leeway is over.
 #[must_use]
 pub fn an_expired_token_is_refused() -> Scenario {
     Scenario::new("an_expired_token_is_refused")
@@ -118,7 +118,7 @@ pub fn an_expired_token_is_refused() -> Scenario {
         .send(me("{second access}"), 200)
 }
 
-/// Forms that are no token of ours, each with its reason.
+/// These texts have other forms, and each refusal names its reason.
 #[must_use]
 pub fn a_token_that_is_no_token_is_refused() -> Scenario {
     let malformed = "the token is malformed";
@@ -141,7 +141,7 @@ pub fn a_token_that_is_no_token_is_refused() -> Scenario {
         .send(me("{access}"), 200)
 }
 
-/// Long-lived tokens are for the one endpoint that takes them.
+/// The long-lived token is for the refresh endpoint alone.
 #[must_use]
 pub fn a_refresh_token_gives_no_access() -> Scenario {
     Scenario::new("a_refresh_token_gives_no_access")
@@ -154,7 +154,7 @@ pub fn a_refresh_token_gives_no_access() -> Scenario {
         .send(me("{access}"), 200)
 }
 
-/// RFC 6750 §3.1, with the scope that would do.
+/// The challenge names the scope that would suffice (RFC 6750 §3.1).
 #[must_use]
 pub fn a_scope_that_is_missing_is_named() -> Scenario {
     let told =
@@ -169,7 +169,7 @@ pub fn a_scope_that_is_missing_is_named() -> Scenario {
         .send(Request::get("/admin").bearer("{root access}"), 200)
 }
 
-/// RFC 9470: refreshing does not make an authentication younger.
+/// A refresh doesn't make an authentication newer (RFC 9470).
 #[must_use]
 pub fn an_old_authentication_does_not_transfer() -> Scenario {
     let transfer = |token: &str| Request::post("/transfer").bearer(token);
@@ -195,7 +195,7 @@ pub fn an_old_authentication_does_not_transfer() -> Scenario {
         .send(transfer("{new access}"), 200)
 }
 
-/// The allow-list mode.
+/// A strict gate is the allow-list mode.
 #[must_use]
 pub fn a_strict_route_works_and_refuses_ended_sessions() -> Scenario {
     let strict = |token: &str| Request::get("/strict").bearer(token);
@@ -206,8 +206,8 @@ pub fn a_strict_route_works_and_refuses_ended_sessions() -> Scenario {
         .send_bad_token(strict("{access}"), "the token has been revoked", "revoked")
 }
 
-/// The store alone knows what no log has told this node: a gate that is not strict still lets the
-/// token through.
+/// Only the store knows that it has lost the session. A gate that is not strict still accepts the
+/// token.
 #[must_use]
 pub fn a_strict_route_asks_the_store() -> Scenario {
     let strict = || Request::get("/strict").bearer("{access}");
@@ -219,7 +219,7 @@ pub fn a_strict_route_asks_the_store() -> Scenario {
         .send(me("{access}"), 200)
 }
 
-/// Strangers are welcome, impostors are not.
+/// The gate admits strangers, and refuses bad tokens.
 #[must_use]
 pub fn an_optional_gate_refuses_bad_tokens() -> Scenario {
     let maybe = || Request::get("/maybe");
@@ -243,7 +243,7 @@ pub fn an_optional_gate_refuses_bad_tokens() -> Scenario {
         )
 }
 
-/// A handler whose gate was forgotten runs for no request.
+/// A handler without a gate never runs.
 #[must_use]
 pub fn a_missing_gate_is_a_loud_500() -> Scenario {
     Scenario::new("a_missing_gate_is_a_loud_500")
@@ -254,7 +254,7 @@ pub fn a_missing_gate_is_a_loud_500() -> Scenario {
         .json("/reason", "internal")
         .no_header("www-authenticate")
         .send(Request::get("/unguarded").bearer("{access}"), 500)
-        // No cookie is cleared by it either.
+        // The answer doesn't clear cookies either.
         .send(
             Request::get("/unguarded").cookies("__Host-gatepass={access}"),
             500,
@@ -265,8 +265,8 @@ pub fn a_missing_gate_is_a_loud_500() -> Scenario {
         )
 }
 
-/// To strangers as to others: what there is is no secret, and one who errs in the method learns
-/// that first.
+/// The application answers 404 and 405 to strangers as well. Its routes are no secret, and a client
+/// with a wrong method learns of that first.
 #[must_use]
 pub fn a_path_and_a_method_come_before_the_gate() -> Scenario {
     let scenario = Scenario::new("a_path_and_a_method_come_before_the_gate").logged_in("alice");
@@ -300,7 +300,7 @@ pub fn a_path_and_a_method_come_before_the_gate() -> Scenario {
     })
 }
 
-/// `OPTIONS` without the headers of a browser's preflight is a method that no route has.
+/// `OPTIONS` without a preflight's headers is a method that no route has.
 #[must_use]
 pub fn a_guarded_route_answers_options_as_a_method_that_it_does_not_have() -> Scenario {
     let options = |path: &str| Request::method("OPTIONS", path);
@@ -319,7 +319,7 @@ pub fn a_guarded_route_answers_options_as_a_method_that_it_does_not_have() -> Sc
             options(path),
             options(path).bearer("{access}"),
             options(path).bearer("forged"),
-            // Not a method, so that no browser asks for it.
+            // `G T` is not a method, so this is no preflight.
             options(path).header("access-control-request-method", "G T"),
         ];
         senders.into_iter().fold(scenario, |scenario, request| {
@@ -332,7 +332,7 @@ pub fn a_guarded_route_answers_options_as_a_method_that_it_does_not_have() -> Sc
     scenario.send(options("/nobody"), 404)
 }
 
-/// As the routes do.
+/// Endpoints and routes answer it in the same way.
 #[must_use]
 pub fn an_endpoint_answers_options_as_a_method_that_it_does_not_have() -> Scenario {
     let options = |path: &str| Request::method("OPTIONS", path);
@@ -357,7 +357,7 @@ pub fn an_endpoint_answers_options_as_a_method_that_it_does_not_have() -> Scenar
     scenario.send(options("/auth/unknown"), 404)
 }
 
-/// RFC 9110 §9.3.2.
+/// RFC 9110 §9.3.2 defines `HEAD`.
 #[must_use]
 pub fn a_guarded_route_answers_head_as_get() -> Scenario {
     Scenario::new("a_guarded_route_answers_head_as_get")
@@ -374,7 +374,7 @@ pub fn a_guarded_route_answers_head_as_get() -> Scenario {
         .empty()
 }
 
-/// Refusals in between do no harm to what follows.
+/// A refusal doesn't disturb later requests on the connection.
 #[must_use]
 pub fn a_refused_connection_can_be_used_again() -> Scenario {
     Scenario::new("a_refused_connection_can_be_used_again")
@@ -387,7 +387,7 @@ pub fn a_refused_connection_can_be_used_again() -> Scenario {
         .send(me("{access}"), 200)
 }
 
-/// RFC 9110 §15.5.6.
+/// The field `Allow` names them (RFC 9110 §15.5.6).
 #[must_use]
 pub fn wrong_methods_are_told_the_right_ones() -> Scenario {
     let cases = [
@@ -409,7 +409,7 @@ pub fn wrong_methods_are_told_the_right_ones() -> Scenario {
     )
 }
 
-/// Nothing else is mounted.
+/// gatepass mounts no other path.
 #[must_use]
 pub fn an_unknown_endpoint_is_not_found() -> Scenario {
     let unknown = [
@@ -426,7 +426,7 @@ pub fn an_unknown_endpoint_is_not_found() -> Scenario {
     )
 }
 
-/// Status and headers of the `GET`, and no body.
+/// The answer has the status and headers of the `GET`, and no body.
 #[must_use]
 pub fn a_head_request_gets_the_head_of_a_get() -> Scenario {
     let head = || Request::method("HEAD", "/auth/sessions");
@@ -440,7 +440,7 @@ pub fn a_head_request_gets_the_head_of_a_get() -> Scenario {
         .empty()
 }
 
-/// The server reads a body as JSON only if it is declared as JSON.
+/// The server reads a body as JSON only if the request declares it as JSON.
 #[must_use]
 pub fn media_types_are_checked() -> Scenario {
     let body = r#"{"username":"alice","password":"alice's password"}"#;
@@ -465,7 +465,7 @@ pub fn media_types_are_checked() -> Scenario {
         .send_bad_request(twice, 415, "unsupported_media_type")
 }
 
-/// Broken, doubled, nested too deeply, or something else than an object.
+/// The body is broken, has a member twice, is nested too deeply, or is no object.
 #[must_use]
 pub fn bodies_that_are_not_one_json_object_are_refused() -> Scenario {
     let deep = format!("{}1{}", "[".repeat(5000), "]".repeat(5000));
@@ -491,7 +491,7 @@ pub fn bodies_that_are_not_one_json_object_are_refused() -> Scenario {
     )
 }
 
-/// 16 KiB, the same in every framework.
+/// The limit is 16 KiB in every framework.
 #[must_use]
 pub fn bodies_that_are_too_long_are_refused() -> Scenario {
     let of_size = |size: usize| {
@@ -507,7 +507,7 @@ pub fn bodies_that_are_too_long_are_refused() -> Scenario {
         .send_bad_request(of_size(200_000), 413, "body_too_large")
 }
 
-/// An unauthenticated request with a broken body is unauthenticated.
+/// An unauthenticated request with a broken body gets the answer of an unauthenticated one.
 #[must_use]
 pub fn authentication_is_judged_before_the_body() -> Scenario {
     let all = || Request::post("/auth/logout-all");
@@ -529,7 +529,7 @@ pub fn authentication_is_judged_before_the_body() -> Scenario {
         )
 }
 
-/// `Cache-Control: no-store` on every answer that is a user's own.
+/// Every answer about a user has `Cache-Control: no-store`.
 #[must_use]
 pub fn answers_with_tokens_or_sessions_are_not_kept() -> Scenario {
     let kept = |scenario: Scenario| scenario.header("cache-control", "no-store");

@@ -12,7 +12,7 @@ use super::{
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// RFC 7662 §2.2, with the claims of the token.
+/// The answer has the claims of the token (RFC 7662 §2.2).
 #[must_use]
 pub fn introspection_says_what_an_access_token_is() -> Scenario {
     Scenario::new("introspection_says_what_an_access_token_is")
@@ -40,7 +40,8 @@ pub fn introspection_says_what_an_access_token_is() -> Scenario {
         .json("/client_id", "gateway")
 }
 
-/// The one that is current, and the one that would be answered with its successor.
+/// Active are the current token, and a spent one that a refresh would still answer with its
+/// successor.
 #[must_use]
 pub fn introspection_says_what_a_refresh_token_is() -> Scenario {
     let active = |scenario: Scenario| {
@@ -70,7 +71,7 @@ pub fn introspection_says_what_a_refresh_token_is() -> Scenario {
     active(active(scenario).send(introspect("{refresh}"), 200))
 }
 
-/// Neither what was wrong with it nor whose it was.
+/// The answer says neither what is wrong nor whose token it is.
 #[must_use]
 pub fn introspection_of_what_is_no_good_says_nothing_more() -> Scenario {
     let inactive = |scenario: Scenario, token: &str| {
@@ -78,7 +79,7 @@ pub fn introspection_of_what_is_no_good_says_nothing_more() -> Scenario {
             .send(introspect(token), 200)
             .json("", json!({ "active": false }))
     };
-    // A token of another issuer that no key has signed.
+    // A token of another issuer, without a signature.
     let foreign = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL290aGVyLmV4YW1wbGUifQ.AAAA";
     let unknown = ["x", "gpr_", "a.b.c", foreign, "{access}A", "{refresh}A"];
     let scenario = Scenario::new("introspection_of_what_is_no_good_says_nothing_more")
@@ -100,7 +101,8 @@ pub fn introspection_of_what_is_no_good_says_nothing_more() -> Scenario {
     expired.into_iter().fold(scenario.pass(14 * DAY), inactive)
 }
 
-/// A token that was spent long ago ends no session by being asked about, nor is a good one spent.
+/// A question about a token spent long ago ends no session, and a question about a good one doesn't
+/// spend it.
 #[must_use]
 pub fn introspection_changes_nothing() -> Scenario {
     Scenario::new("introspection_changes_nothing")
@@ -119,7 +121,8 @@ pub fn introspection_changes_nothing() -> Scenario {
         .json("/active", true)
         .pass(2 * MINUTE)
         .lives("{access}", "{third}")
-        // That would be answered, too, but the answer would be the first that is lost.
+        // A refresh with it would also succeed, but the server would take its answer for the first
+        // lost one.
         .send(introspect("{third}"), 200)
         .json("/active", true)
         .pass(2 * MINUTE)
@@ -128,7 +131,7 @@ pub fn introspection_changes_nothing() -> Scenario {
         .send(token(&refreshing("{third}")), 200)
 }
 
-/// It is not for users, and not for clients that any caller could pretend to be.
+/// It is not for users, and not for public clients, which any caller could pretend to be.
 #[must_use]
 pub fn introspection_is_for_confidential_clients() -> Scenario {
     let asked = |parameters: &[(&str, &str)]| {

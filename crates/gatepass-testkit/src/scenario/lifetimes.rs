@@ -1,4 +1,4 @@
-//! Scenarios of sessions whose login says how long they last.
+//! Scenarios of sessions whose login sets their lifetime.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn forgetful_login() -> Request {
     }))
 }
 
-/// The tokens say so, and a refresh does not prolong it.
+/// The tokens have that lifetime, and a refresh doesn't extend it.
 #[must_use]
 pub fn a_login_that_is_not_remembered_lasts_a_day_at_most() -> Scenario {
     Scenario::new("a_login_that_is_not_remembered_lasts_a_day_at_most")
@@ -36,7 +36,7 @@ pub fn a_login_that_is_not_remembered_lasts_a_day_at_most() -> Scenario {
         .json("/refresh_expires_at", "2030-01-16T00:00:00Z")
 }
 
-/// The browser forgets them when it is closed, also those of a refresh and of a gate.
+/// The browser forgets the cookies when it closes, including those of a refresh and of a gate.
 #[must_use]
 pub fn cookies_of_a_login_that_is_not_remembered_go_with_the_browser() -> Scenario {
     let get = |path: &str| Request::get(path).cookies(COOKIES);
@@ -63,7 +63,8 @@ pub fn cookies_of_a_login_that_is_not_remembered_go_with_the_browser() -> Scenar
         .clears_cookies()
 }
 
-/// It is listed and ends like others, and with its access token at the latest.
+/// The session is listed and can be ended like any other. It ends with its access token at the
+/// latest.
 #[must_use]
 pub fn a_session_without_a_refresh_token_ends_with_its_access_token() -> Scenario {
     let begin = || Request::post("/auto/access-only").bearer("{access}");
@@ -107,7 +108,7 @@ pub fn a_session_without_a_refresh_token_ends_with_its_access_token() -> Scenari
         .send(me("{access}"), 200)
 }
 
-/// There is nothing to refresh it by.
+/// The response sets no refresh cookie, since there is nothing to refresh.
 #[must_use]
 pub fn a_session_without_a_refresh_token_has_one_cookie() -> Scenario {
     let post = |path: &str| Request::post(path).cookies("__Host-gatepass={only}");
@@ -132,7 +133,8 @@ pub fn a_session_without_a_refresh_token_has_one_cookie() -> Scenario {
         .json("/reason", "expired")
 }
 
-/// By a response, once its first half is over. The client sends the fresh one from then on.
+/// A response brings the new token after half of the old one's life. The client then sends the new
+/// one.
 #[must_use]
 pub fn a_token_in_use_is_renewed_in_a_response_header() -> Scenario {
     let use_it = |token: &str| Request::get("/auto/sliding").bearer(token);
@@ -151,14 +153,14 @@ pub fn a_token_in_use_is_renewed_in_a_response_header() -> Scenario {
         .json("/subject", "alice")
         .header("cache-control", "no-store")
         .keep_header("x-renewed-token", "second")
-        // Another request at that time need not bring it as well.
+        // Other requests at that time need not bring it.
         .send(use_it("{first}"), 200)
         .no_header("x-renewed-token")
         .send(use_it("{second}"), 200)
         .same_as("/session_id", "session")
         .json("/scope", "profile")
         .no_header("x-renewed-token")
-        // The answer may have been lost.
+        // The answer may be lost.
         .pass(MINUTE)
         .send(use_it("{first}"), 200)
         .keep_header("x-renewed-token", "second")
@@ -171,7 +173,7 @@ pub fn a_token_in_use_is_renewed_in_a_response_header() -> Scenario {
         .send_anonymous(Request::get("/auto/sliding"))
 }
 
-/// If it came by the access cookie, and the client has no refresh cookie to refresh it by.
+/// The gate renews the token if it came by the access cookie and the client has no refresh cookie.
 #[must_use]
 pub fn a_token_in_use_is_renewed_in_its_cookie() -> Scenario {
     let use_it = |cookies: &str| Request::get("/auto/sliding").cookies(cookies);

@@ -15,7 +15,7 @@ fn resume(access: &str, refresh: &str) -> Request {
         .json(&json!({ "refresh_token": refresh }))
 }
 
-/// Login, a guarded request, and the shape of the token body.
+/// Shows a login, a guarded request, and the form of the token body.
 #[must_use]
 pub fn a_login_gives_tokens_that_work() -> Scenario {
     Scenario::new("a_login_gives_tokens_that_work")
@@ -34,8 +34,8 @@ pub fn a_login_gives_tokens_that_work() -> Scenario {
         .send(Request::post("/profile").bearer("{access}"), 200)
 }
 
-/// Times of expiry as text, in answers of the application's own endpoints alone: libraries of OAuth
-/// take `expires_at` for a number of their own.
+/// The application's own endpoints also give times of expiry as text. OAuth endpoints don't, since
+/// OAuth libraries would take `expires_at` for their own number.
 #[must_use]
 pub fn token_bodies_say_when_the_tokens_expire() -> Scenario {
     let renew = Request::post("/auth/renew").bearer("{access}");
@@ -62,7 +62,7 @@ pub fn token_bodies_say_when_the_tokens_expire() -> Scenario {
         .no_json("/refresh_expires_at")
 }
 
-/// The answer does not tell the caller who has an account.
+/// The answer doesn't reveal who has an account.
 #[must_use]
 pub fn a_wrong_password_and_an_unknown_user_get_the_same_answer() -> Scenario {
     let told = "the user name or the password is wrong";
@@ -76,7 +76,7 @@ pub fn a_wrong_password_and_an_unknown_user_get_the_same_answer() -> Scenario {
         .send(login("alice", "alice's password"), 200)
 }
 
-/// Members that are missing, of another type, or doubled.
+/// A member is missing, has the wrong type, or is there twice.
 #[must_use]
 pub fn a_login_that_is_not_understood_changes_nothing() -> Scenario {
     let send = |body: serde_json::Value| Request::post("/auth/login").json(&body);
@@ -97,8 +97,8 @@ pub fn a_login_that_is_not_understood_changes_nothing() -> Scenario {
         )
 }
 
-/// The authenticator sees what there is in place of it. That of the application wants a password,
-/// and the password grant cannot do without one.
+/// The authenticator gets the other members in place of the password. This application's
+/// authenticator requires a password, and so does the password grant.
 #[must_use]
 pub fn credentials_without_a_password_are_for_the_authenticator_to_judge() -> Scenario {
     let other = json!({ "username": "alice", "code": "493021" });
@@ -118,7 +118,7 @@ pub fn credentials_without_a_password_are_for_the_authenticator_to_judge() -> Sc
         .send(me("{access}"), 200)
 }
 
-/// Not from the query, and not by HTTP Basic.
+/// The server reads it neither from the query nor from HTTP Basic.
 #[must_use]
 pub fn a_password_is_not_accepted_from_anywhere_but_the_body() -> Scenario {
     let query = "/auth/login?username=alice&password=alice%27s%20password";

@@ -1,4 +1,4 @@
-//! Scenarios of browsers that are sent to a login page.
+//! Scenarios of gates that send a browser to the login page.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn over_cookies(name: &'static str) -> Scenario {
 }
 
 impl Scenario {
-    /// Sends `request`, which must be redirected there.
+    /// Sends `request`, which the gate must redirect to `location`.
     fn send_away(self, request: Request, location: &str) -> Self {
         self.send(request, 303)
             .header("location", location)
@@ -54,7 +54,7 @@ pub fn a_page_request_is_sent_to_the_login_page() -> Scenario {
         .send_away(page("/auto/me"), "/login?return_to=/auto/me&reason=missing")
 }
 
-/// As the browser wrote it.
+/// The query is as the browser sent it.
 #[must_use]
 pub fn the_way_back_has_the_query() -> Scenario {
     over_cookies("the_way_back_has_the_query")
@@ -68,7 +68,7 @@ pub fn the_way_back_has_the_query() -> Scenario {
         )
 }
 
-/// An old browser doesn't say that it navigates.
+/// An old browser doesn't say that it loads a page.
 #[must_use]
 pub fn a_browser_without_fetch_metadata_is_sent_to_the_login_page() -> Scenario {
     over_cookies("a_browser_without_fetch_metadata_is_sent_to_the_login_page").send_away(
@@ -77,7 +77,7 @@ pub fn a_browser_without_fetch_metadata_is_sent_to_the_login_page() -> Scenario 
     )
 }
 
-/// A `HEAD` learns the same.
+/// A `HEAD` gets the same redirect.
 #[must_use]
 pub fn the_head_of_a_page_is_sent_to_the_login_page() -> Scenario {
     over_cookies("the_head_of_a_page_is_sent_to_the_login_page").send_away(
@@ -86,14 +86,14 @@ pub fn the_head_of_a_page_is_sent_to_the_login_page() -> Scenario {
     )
 }
 
-/// The browser can't send the fields again.
+/// The browser can't send the form again, so the redirect names no way back.
 #[must_use]
 pub fn a_form_is_sent_to_the_login_page_without_a_way_back() -> Scenario {
     over_cookies("a_form_is_sent_to_the_login_page_without_a_way_back")
         .send_away(form("/auto/profile"), "/login?reason=missing")
 }
 
-/// A script of the page.
+/// A script of a page can't use a redirect.
 #[must_use]
 pub fn a_fetch_of_a_script_gets_its_401() -> Scenario {
     let fetch = |mode: &str| {
@@ -107,7 +107,7 @@ pub fn a_fetch_of_a_script_gets_its_401() -> Scenario {
         .send_anonymous(fetch("no-cors"))
 }
 
-/// They didn't ask for HTML.
+/// Programs don't ask for HTML.
 #[must_use]
 pub fn programs_get_their_401() -> Scenario {
     let accepting = |types: &str| Request::get("/auto/me").header("accept", types);
@@ -119,13 +119,13 @@ pub fn programs_get_their_401() -> Scenario {
         .send_anonymous(accepting("application/json").header("sec-fetch-mode", "navigate"))
 }
 
-/// The other gates of the application go on as they did.
+/// The other gates of the application don't redirect.
 #[must_use]
 pub fn a_gate_without_a_login_page_sends_no_browser_away() -> Scenario {
     over_cookies("a_gate_without_a_login_page_sends_no_browser_away").send_anonymous(page("/me"))
 }
 
-/// The login page can say it.
+/// The login page can show the reason.
 #[must_use]
 pub fn the_redirect_says_why() -> Scenario {
     over_cookies("the_redirect_says_why")
@@ -147,7 +147,7 @@ pub fn the_redirect_says_why() -> Scenario {
         )
 }
 
-/// One round trip, and no redirect.
+/// The refresh costs one round trip, and the gate doesn't redirect.
 #[must_use]
 pub fn a_page_that_can_be_refreshed_is_shown() -> Scenario {
     over_cookies("a_page_that_can_be_refreshed_is_shown")
@@ -157,7 +157,7 @@ pub fn a_page_that_can_be_refreshed_is_shown() -> Scenario {
         .sets_cookies(BOTH)
 }
 
-/// The user types the password there.
+/// The user types the password on the login page.
 #[must_use]
 pub fn an_old_authentication_is_sent_to_the_login_page() -> Scenario {
     over_cookies("an_old_authentication_is_sent_to_the_login_page")
@@ -169,7 +169,7 @@ pub fn an_old_authentication_is_sent_to_the_login_page() -> Scenario {
         )
 }
 
-/// The refresh took place, and the browser learns of it on its way.
+/// The session has rotated, so the redirect must bring the cookies.
 #[must_use]
 pub fn a_redirect_after_a_refresh_brings_cookies() -> Scenario {
     over_cookies("a_redirect_after_a_refresh_brings_cookies")
@@ -180,7 +180,7 @@ pub fn a_redirect_after_a_refresh_brings_cookies() -> Scenario {
         .sets_cookies(BOTH)
 }
 
-/// A login as the same user would not help.
+/// Another login of the same user would not help.
 #[must_use]
 pub fn a_missing_scope_sends_no_browser_away() -> Scenario {
     over_cookies("a_missing_scope_sends_no_browser_away")
@@ -202,7 +202,7 @@ pub fn a_form_of_another_site_is_not_sent_to_the_login_page() -> Scenario {
         .json("/reason", "cross_site")
 }
 
-/// The client is broken.
+/// Another login would not help a broken client.
 #[must_use]
 pub fn ambiguous_credentials_send_no_browser_away() -> Scenario {
     over_cookies("ambiguous_credentials_send_no_browser_away")
@@ -210,7 +210,7 @@ pub fn ambiguous_credentials_send_no_browser_away() -> Scenario {
         .send_ambiguous(page("/auto/me").cookies(COOKIES).cookies(COOKIES))
 }
 
-/// Strangers may see it.
+/// Strangers may see the page.
 #[must_use]
 pub fn an_optional_page_is_shown_to_strangers() -> Scenario {
     over_cookies("an_optional_page_is_shown_to_strangers")

@@ -3,8 +3,8 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-/// A request as plain data. `{name}` in header values and body stands for what was kept under that
-/// name.
+/// A request as plain data. In header values and the body, `{name}` is a placeholder for the value
+/// that the scenario kept as `name`.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "drivers take it apart")]
 pub struct Request {
@@ -87,7 +87,7 @@ impl Request {
         for (name, value) in parameters {
             body.append_pair(name, value);
         }
-        // A kept value is filled in later, and its placeholder needs its braces for that.
+        // `run` fills kept values in later, and finds a placeholder by its braces.
         let body = body.finish().replace("%7B", "{").replace("%7D", "}");
         self.header("content-type", "application/x-www-form-urlencoded")
             .body(body)
@@ -108,7 +108,7 @@ impl Request {
         self.header("cookie", cookies)
     }
 
-    /// Sends a body of no declared type.
+    /// Sends a body without a declared type.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();

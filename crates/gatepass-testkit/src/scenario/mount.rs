@@ -11,11 +11,11 @@ pub fn all() -> Vec<Scenario> {
     crate::with_scenarios!([made])
 }
 
-/// Calls the macro in brackets with what follows it, and with the names of all scenarios behind
-/// that.
+/// Calls the macro in brackets with the arguments that follow it and with the names of all
+/// scenarios.
 ///
-/// Each is the name of a function in [`scenario`](crate::scenario). For those whom
-/// [`conformance!`](crate::conformance!) does not suit.
+/// Each name is a function in [`scenario`](crate::scenario). Use this if
+/// [`conformance!`](crate::conformance!) doesn't suit you.
 ///
 /// ```
 /// macro_rules! count {
@@ -321,16 +321,15 @@ macro_rules! with_scenarios {
     };
 }
 
-/// Expands to one test for each scenario, for a [`Driver`](crate::scenario::Driver) that the given
-/// function starts.
+/// Expands to one test for each scenario. The given function starts a
+/// [`Driver`](crate::scenario::Driver).
 ///
-/// The function is called once per test with a [`ManualClock`](crate::ManualClock) and a
-/// [`Setup`](crate::scenario::Setup), and must return a driver of a fresh application that is set
-/// up so and takes its time from that clock. The crate that mounts the scenarios needs `tokio` with
-/// the features `macros` and `rt-multi-thread`.
+/// Each test calls the function once with a [`ManualClock`](crate::ManualClock) and a
+/// [`Setup`](crate::scenario::Setup). The function must return a driver of a new application that
+/// has this setup and takes its time from this clock. Your crate needs `tokio` with the features
+/// `macros` and `rt-multi-thread`.
 ///
-/// A scenario that a framework cannot play is declared, with the reason, and has no test; all
-/// others have one.
+/// Declare each scenario that your framework can't play, with the reason. It then has no test:
 ///
 /// ```no_run
 /// # mod tests { use gatepass_testkit::{*, scenario::*}; async fn start(_: ManualClock, _: Setup) -> Never { Never }
@@ -347,7 +346,7 @@ macro_rules! with_scenarios {
 /// # }
 /// ```
 ///
-/// A name that no scenario has does not compile, nor does an empty reason:
+/// A name without a scenario doesn't compile, and neither does an empty reason:
 ///
 /// ```compile_fail,E0425
 /// # mod tests { use gatepass_testkit::{*, scenario::*}; async fn start(_: ManualClock, _: Setup) -> Never { Never }
@@ -375,8 +374,8 @@ macro_rules! conformance {
         )*
         $crate::with_scenarios!([$crate::conformance] @tests [$] $start, [$($except)*] =>);
     };
-    // The names of exceptions are patterns of a macro of their own, since only patterns compare
-    // names. `$d` is a dollar for that macro.
+    // The names of exceptions become patterns of another macro, since only patterns compare names.
+    // `$d` is a dollar sign for that macro.
     (@tests [$d:tt] $start:expr, [$($except:ident)*] => $($name:ident)*) => {
         macro_rules! scenario {
             $( ($except) => {}; )*

@@ -13,7 +13,7 @@ use super::{
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// RFC 6749 §4.3 and §5.1.
+/// RFC 6749 §4.3 and §5.1 define the grant and its answer.
 #[must_use]
 pub fn a_password_grant_gives_tokens_that_work() -> Scenario {
     Scenario::new("a_password_grant_gives_tokens_that_work")
@@ -29,7 +29,7 @@ pub fn a_password_grant_gives_tokens_that_work() -> Scenario {
         .lives("{access}", "{refresh}")
 }
 
-/// RFC 6749 §6. The token is the same wherever it is refreshed.
+/// The token gives the same session at every endpoint (RFC 6749 §6).
 #[must_use]
 pub fn a_refresh_at_the_token_endpoint_gives_a_new_pair() -> Scenario {
     Scenario::new("a_refresh_at_the_token_endpoint_gives_a_new_pair")
@@ -48,7 +48,7 @@ pub fn a_refresh_at_the_token_endpoint_gives_a_new_pair() -> Scenario {
         .lives("{access}", "{second}")
 }
 
-/// No fault of a refresh token counts as a failed authentication of the client (RFC 6749 §5.2).
+/// A bad refresh token is no failed authentication of the client (RFC 6749 §5.2).
 #[must_use]
 pub fn a_refused_refresh_is_400_at_the_token_endpoint() -> Scenario {
     let refused = |scenario: Scenario, presented: &str, reason| {
@@ -74,7 +74,7 @@ pub fn a_refused_refresh_is_400_at_the_token_endpoint() -> Scenario {
     refused(scenario.pass(14 * DAY), "{refresh}", "refresh_expired")
 }
 
-/// The answer does not tell the caller who has an account.
+/// The answer doesn't reveal who has an account.
 #[must_use]
 pub fn bad_credentials_are_400_at_the_token_endpoint() -> Scenario {
     let told = "the user name or the password is wrong";
@@ -93,7 +93,7 @@ pub fn bad_credentials_are_400_at_the_token_endpoint() -> Scenario {
     )
 }
 
-/// Their names know case (RFC 6749 §4).
+/// The names of grant types are case-sensitive (RFC 6749 §4).
 #[must_use]
 pub fn a_grant_type_that_is_not_offered_is_unsupported() -> Scenario {
     let others = [
@@ -119,7 +119,7 @@ pub fn a_grant_type_that_is_not_offered_is_unsupported() -> Scenario {
     )
 }
 
-/// Neither the refresh token is spent, nor is a session begun (RFC 6749 §5.2).
+/// The request spends no refresh token and begins no session (RFC 6749 §5.2).
 #[must_use]
 pub fn scopes_that_were_not_granted_spend_and_begin_nothing() -> Scenario {
     let more = || {
@@ -146,14 +146,15 @@ pub fn scopes_that_were_not_granted_spend_and_begin_nothing() -> Scenario {
         .pass(2 * MINUTE)
         .send(token(&refreshing("{refresh}")), 200)
         .keep("/refresh_token", "second")
-        // Nor is one that is sent again, or whose answer was lost, answered with more.
+        // The second use of a token gets no more scopes either, nor does the recovery of a lost
+        // answer.
         .send_refused(more(), "invalid_scope", "invalid_scope")
         .pass(2 * MINUTE)
         .send_refused(more(), "invalid_scope", "invalid_scope")
         .send(token(&refreshing("{second}")), 200)
 }
 
-/// RFC 6749 §6: the session keeps what it has.
+/// The session keeps its scopes (RFC 6749 §6).
 #[must_use]
 pub fn a_narrowed_refresh_narrows_that_access_token_alone() -> Scenario {
     let admin = |token: &str| Request::get("/admin").bearer(token);
@@ -169,7 +170,7 @@ pub fn a_narrowed_refresh_narrows_that_access_token_alone() -> Scenario {
         .json("/scope", "profile")
         .send(admin("{narrow}"), 403)
         .send(admin("{access}"), 200)
-        // Sent again, it is narrowed again.
+        // A second use of the token narrows the scopes again.
         .send(narrowed(), 200)
         .json("/scope", "profile")
         .same_as("/refresh_token", "second")
@@ -179,7 +180,7 @@ pub fn a_narrowed_refresh_narrows_that_access_token_alone() -> Scenario {
         .send(admin("{wide}"), 200)
 }
 
-/// A client that was given few scopes cannot take more.
+/// A client that got few scopes can't take more.
 #[must_use]
 pub fn a_renewed_token_is_no_wider_than_the_one_it_replaces() -> Scenario {
     let [a, b] = refreshing("{refresh}");
@@ -193,7 +194,8 @@ pub fn a_renewed_token_is_no_wider_than_the_one_it_replaces() -> Scenario {
         .send(Request::get("/admin").bearer("{renewed}"), 403)
 }
 
-/// Also when the user gets more; and what the user loses, the session loses (RFC 6749 §3.3).
+/// The session gets no scope that the user gets later, and loses a scope that the user loses (RFC
+/// 6749 §3.3).
 #[must_use]
 pub fn a_password_grant_with_scopes_limits_its_session_for_good() -> Scenario {
     let [a, b, c] = password("root", "root's password");
@@ -226,8 +228,8 @@ pub fn a_password_grant_with_scopes_limits_its_session_for_good() -> Scenario {
         .json("/scope", "profile")
 }
 
-/// RFC 6749 §3.2: unknown ones are ignored, empty ones count as left out, repeated ones are
-/// refused.
+/// The server ignores unknown parameters, treats empty ones as absent, and refuses repeated ones
+/// (RFC 6749 §3.2).
 #[must_use]
 pub fn parameters_are_there_once_and_not_empty() -> Scenario {
     let [a, b] = refreshing("{refresh}");
@@ -268,7 +270,7 @@ pub fn parameters_are_there_once_and_not_empty() -> Scenario {
         .send(revoke("{second}"), 200)
 }
 
-/// A query is in logs, histories and `Referer` (RFC 6749 §3.2, §2.3.1).
+/// Logs, histories and `Referer` have the query (RFC 6749 §3.2, §2.3.1).
 #[must_use]
 pub fn parameters_are_read_from_the_form_alone() -> Scenario {
     let query =
@@ -288,7 +290,7 @@ pub fn parameters_are_read_from_the_form_alone() -> Scenario {
         .lives("{access}", "{refresh}")
 }
 
-/// A form is of one media type, in UTF-8, and no longer than need be (RFC 6749 appendix B).
+/// A form has one media type, is in UTF-8, and has a limited size (RFC 6749 appendix B).
 #[must_use]
 pub fn a_form_has_its_media_type_and_size() -> Scenario {
     const FORM: &str = "application/x-www-form-urlencoded";
@@ -344,7 +346,7 @@ pub fn a_form_has_its_media_type_and_size() -> Scenario {
         .send(token(&refreshing("{second}")), 200)
 }
 
-/// RFC 9110 §15.5.6.
+/// The field `Allow` names them (RFC 9110 §15.5.6).
 #[must_use]
 pub fn oauth_endpoints_tell_the_right_methods() -> Scenario {
     let public = [
@@ -372,7 +374,7 @@ pub fn oauth_endpoints_tell_the_right_methods() -> Scenario {
     })
 }
 
-/// Not even where everything else does: they neither read, set nor clear them.
+/// They neither read, set nor clear cookies, even if all other endpoints do.
 #[must_use]
 pub fn oauth_endpoints_never_touch_cookies() -> Scenario {
     let cookies = "__Host-gatepass={access}; __Host-gatepass-refresh={refresh}";
@@ -408,7 +410,7 @@ pub fn oauth_endpoints_never_touch_cookies() -> Scenario {
             "invalid_grant",
             "malformed",
         )
-        // With tokens of their own they work as anywhere.
+        // With their own tokens, they work as everywhere.
         .send(with_cookies(token(&password("bob", "bob's password"))), 200)
         .answers_with_tokens()
         .keep("/refresh_token", "own")

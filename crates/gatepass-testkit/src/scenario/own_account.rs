@@ -25,7 +25,7 @@ fn delete(token: &str) -> Request {
     Request::delete("/me").bearer(token)
 }
 
-/// The user stays logged in where they changed it.
+/// The session in which the user changed it stays logged in.
 #[must_use]
 pub fn a_new_password_ends_all_other_sessions_of_the_user() -> Scenario {
     Scenario::new("a_new_password_ends_all_other_sessions_of_the_user")
@@ -41,7 +41,7 @@ pub fn a_new_password_ends_all_other_sessions_of_the_user() -> Scenario {
         .send(login("alice", NEW), 200)
 }
 
-/// Attempts count together with logins: a stolen access token is no way round the limit.
+/// The attempts count as logins, so a thief with an access token can't evade the limit.
 #[must_use]
 pub fn a_new_password_needs_the_current_one() -> Scenario {
     let scenario = Scenario::new("a_new_password_needs_the_current_one")
@@ -72,7 +72,8 @@ pub fn a_new_password_needs_the_current_one() -> Scenario {
     let scenario = scenario.send_bad_request(too_long, 413, "body_too_large");
     let guess = || change_from("a guess", NEW).bearer("{access}");
     let elsewhere = login("alice", OLD).header("x-forwarded-for", "203.0.113.7");
-    // The user has logged in from this address, so that they count for name and address together.
+    // The user has logged in from this address, so the attempts count for this name and address
+    // together.
     (0..5)
         .fold(scenario, |scenario, _| {
             scenario.send_bad_request(guess(), 403, "bad_credentials")
@@ -88,7 +89,7 @@ pub fn a_new_password_needs_the_current_one() -> Scenario {
         .send(change_from(OLD, NEW).bearer("{access}"), 204)
 }
 
-/// A page elsewhere changes nothing in the user's name.
+/// A page of another site changes nothing in the user's name.
 #[must_use]
 pub fn a_new_password_by_cookie_comes_from_the_services_own_pages() -> Scenario {
     let from = |request: Request, site: &str| {
@@ -111,7 +112,7 @@ pub fn a_new_password_by_cookie_comes_from_the_services_own_pages() -> Scenario 
         .json("/reason", "revoked")
 }
 
-/// At once, not at the next refresh.
+/// The sessions end at once, and not at their next refresh.
 #[must_use]
 pub fn a_user_is_deleted_with_all_sessions() -> Scenario {
     Scenario::new("a_user_is_deleted_with_all_sessions")
@@ -126,7 +127,7 @@ pub fn a_user_is_deleted_with_all_sessions() -> Scenario {
         .send_bad_grant(login("alice", OLD), "bad_credentials")
 }
 
-/// A token that was stolen from a session of long ago deletes no user.
+/// A token stolen from an old session can't delete the user.
 #[must_use]
 pub fn a_deletion_needs_a_recent_login() -> Scenario {
     Scenario::new("a_deletion_needs_a_recent_login")

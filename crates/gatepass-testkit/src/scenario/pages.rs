@@ -1,5 +1,4 @@
-//! Scenarios of pages of other origins, which read what they are answered only where CORS says that
-//! they may.
+//! Scenarios of pages of other origins, which read an answer only if CORS allows it.
 
 use super::{
     Request, Scenario,
@@ -8,7 +7,7 @@ use super::{
 
 const PAGE: &str = "https://page.example";
 
-/// A refusal that a script cannot read looks to it like a network that is down.
+/// To a script, a refusal that it can't read looks like a broken network.
 #[must_use]
 pub fn a_page_of_another_origin_can_read_refusals() -> Scenario {
     let from_page = |request: Request| request.header("origin", PAGE);
@@ -35,7 +34,7 @@ pub fn a_page_of_another_origin_can_read_refusals() -> Scenario {
         (Request::get("/auth/sessions"), 401),
         (Request::post("/auth/token"), 415),
         (Request::get("/nowhere"), 404),
-        // No preflight, so that it is refused as any other method.
+        // This is no preflight, so it is refused like any other method.
         (Request::method("OPTIONS", "/auth/login"), 405),
         (Request::method("OPTIONS", "/nowhere"), 404),
     ]
@@ -45,7 +44,7 @@ pub fn a_page_of_another_origin_can_read_refusals() -> Scenario {
     })
 }
 
-/// The browser asks without credentials, so that a gate before CORS would refuse every page.
+/// The browser asks without credentials, so a gate in front of CORS would refuse every page.
 #[must_use]
 pub fn a_browser_may_ask_before_it_sends_credentials() -> Scenario {
     let asked = |path: &str, method: &str, headers: &str| {

@@ -1,5 +1,5 @@
-//! The issuer that the tools trust, as an OpenID Connect provider: logins through it, and the
-//! tokens that it signs beside access tokens.
+//! The issuer that the tools trust, as an OpenID Connect provider: its logins, and its tokens other
+//! than access tokens.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
@@ -20,24 +20,24 @@ use serde_json::{Map, Value, json};
 use super::shop::Customers;
 
 pub(super) const LOGIN: &str = "https://login.test";
-/// The client as which the tools are registered at the provider.
+/// The client id of the tools at the provider.
 pub(super) const CLIENT: &str = "tools-web";
 
 /// The provider.
 #[derive(Clone)]
 pub(super) struct Provider {
-    /// Its key, and one of an impostor.
+    /// Its key, and an impostor's key.
     keys: [SigningKey; 2],
     /// The id of its key.
     key_id: String,
     clock: Arc<dyn Clock>,
 }
 
-/// The user at the provider whom the tools can't look up for now.
+/// The provider's user that the tools can't look up for now.
 const LOST: &str = "lost";
 
 impl Provider {
-    /// One with these keys of Ed25519, in PKCS #8 and Base64.
+    /// A provider with these Ed25519 keys, in PKCS #8 and Base64.
     pub(super) fn new(
         keys: [&str; 2],
         key_id: &str,
@@ -57,12 +57,12 @@ impl Provider {
         })
     }
 
-    /// The logins of its users at the tools.
+    /// Logins of the provider's users at the tools.
     pub(super) fn logins(&self) -> Logins {
         Logins(Arc::clone(&self.clock))
     }
 
-    /// Tokens of now, by name.
+    /// Tokens that are valid now, by name.
     pub(super) fn logout_tokens(&self) -> Value {
         let [own, other] = &self.keys;
         let logout = |changes: &Value| self.token(own, "logout+jwt", changes);
@@ -84,8 +84,7 @@ impl Provider {
         })
     }
 
-    /// A token with the claims of a good logout token, and these changes. A claim of `null` is left
-    /// out.
+    /// A good logout token with these changes to its claims. `null` removes a claim.
     fn token(&self, key: &SigningKey, typ: &str, changes: &Value) -> String {
         let now = self.clock.now().unix_secs();
         let good = json!({
@@ -118,7 +117,7 @@ impl fmt::Debug for Provider {
 }
 
 /// Logs the users of [`USERS`](super::USERS) in as if the provider had done it. A real application
-/// has an ID token for that. The member `sid` is the user's session at the provider.
+/// uses an ID token. The member `sid` is the user's session at the provider.
 pub(super) struct Logins(Arc<dyn Clock>);
 
 #[async_trait]
@@ -142,12 +141,12 @@ impl Authenticator for Logins {
     }
 }
 
-/// The name at the tools of a user of the provider.
+/// The tools' name for a user of the provider.
 fn own_name(user: &str) -> String {
     format!("sso/{user}")
 }
 
-/// The subject at the tools of a user of the provider.
+/// The tools' subject for a user of the provider.
 pub(super) async fn subject_of(_: Issuer, user: Subject) -> Result<Option<Subject>, StoreError> {
     match user.as_str() {
         LOST => Err(StoreError::new(StoreErrorKind::Unavailable)),

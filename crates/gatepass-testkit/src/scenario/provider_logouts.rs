@@ -1,5 +1,5 @@
-//! Logouts at the OpenID Connect provider through which the users of the tools have logged in
-//! (OpenID Connect Back-Channel Logout 1.0).
+//! Logouts at the OpenID Connect provider that the users of the tools log in with (OpenID Connect
+//! Back-Channel Logout 1.0).
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ fn logout(token: &str) -> Request {
     Request::post(LOGOUT).form(&[("logout_token", token)])
 }
 
-/// A user asks with the access token of an own session.
+/// A user asks with an access token of the service's own session.
 fn own(token: &str) -> Request {
     Request::get("/tools/own").bearer(token)
 }
 
-/// The name under which the token at a pointer is kept.
+/// The name for the token at a pointer.
 fn name(pointer: &'static str) -> &'static str {
     pointer.trim_start_matches('/')
 }
@@ -46,7 +46,7 @@ impl Scenario {
             .keep("/refresh_token", token)
     }
 
-    /// The provider signs tokens. The one at the pointer `/good` is kept as `good`.
+    /// The provider signs tokens. For example, the token at the pointer `/good` is kept as `good`.
     fn provider_signs(self, pointers: &[&'static str]) -> Self {
         let signed = self.send(Request::get("/tools/logout-tokens"), 200);
         pointers.iter().fold(signed, |scenario, pointer| {
@@ -54,7 +54,7 @@ impl Scenario {
         })
     }
 
-    /// The provider sends a logout token, and learns that all ends are stored.
+    /// The provider sends a logout token, and the answer says that all ends are stored.
     fn logged_out(self, token: &str) -> Self {
         self.send(logout(token), 200)
             .empty()
@@ -62,7 +62,7 @@ impl Scenario {
             .no_header("www-authenticate")
     }
 
-    /// A request to the endpoint is refused, and the answer says why.
+    /// The endpoint refuses the request, and the answer says why.
     fn refused_logout(self, request: Request, status: u16, reason: &'static str) -> Self {
         self.send_bad_request(request, status, reason)
             .header("cache-control", "no-store")
@@ -82,8 +82,8 @@ impl Scenario {
     }
 }
 
-/// The user is logged out everywhere: the sessions that a login through the provider began, and the
-/// access tokens that the provider has issued for the same service.
+/// The user is logged out everywhere. This ends the sessions that began with a login at the
+/// provider, and revokes the provider's access tokens for the same service.
 #[must_use]
 pub fn a_logout_at_the_provider_ends_sessions_and_access_tokens_of_the_user() -> Scenario {
     let [reason, text] = REVOKED;
@@ -106,7 +106,7 @@ pub fn a_logout_at_the_provider_ends_sessions_and_access_tokens_of_the_user() ->
         .json("/issuer", LOGIN)
 }
 
-/// A logout of one session at the provider: the user stays logged in on other devices.
+/// A logout of one session at the provider keeps the user logged in on other devices.
 #[must_use]
 pub fn a_logout_of_one_session_at_the_provider_leaves_the_others_alone() -> Scenario {
     Scenario::new("a_logout_of_one_session_at_the_provider_leaves_the_others_alone")
@@ -122,7 +122,7 @@ pub fn a_logout_of_one_session_at_the_provider_leaves_the_others_alone() -> Scen
         .send(me().bearer("{foreign}"), 200)
 }
 
-/// A provider repeats a logout, or a thief does: a later login stays.
+/// A later login survives if the provider or a thief sends the logout token again.
 #[must_use]
 pub fn a_logout_token_that_is_sent_again_ends_nothing_more() -> Scenario {
     Scenario::new("a_logout_token_that_is_sent_again_ends_nothing_more")
@@ -140,7 +140,7 @@ pub fn a_logout_token_that_is_sent_again_ends_nothing_more() -> Scenario {
         .send(me().bearer("{foreign}"), 200)
 }
 
-/// Tokens that the provider signs for other purposes, and those of impostors, log no user out.
+/// Tokens for other purposes and tokens of impostors log no user out.
 #[must_use]
 pub fn a_logout_token_that_is_not_good_ends_nothing() -> Scenario {
     const BAD: [(&str, &str); 8] = [
@@ -173,7 +173,7 @@ pub fn a_logout_token_that_is_not_good_ends_nothing() -> Scenario {
         .send(me().bearer("{foreign}"), 200)
 }
 
-/// No logout token gives access, and neither does an ID token.
+/// Neither a logout token nor an ID token gives access.
 #[must_use]
 pub fn a_logout_token_gives_no_access() -> Scenario {
     let text = "the token is of another type";
@@ -183,7 +183,7 @@ pub fn a_logout_token_gives_no_access() -> Scenario {
         .refused_by_tools(me().bearer("{id_token}"), "wrong_type", text)
 }
 
-/// A provider lets it live for two minutes, and the clocks may disagree by half a minute.
+/// A provider's logout token lives for two minutes, and the clocks may differ by half a minute.
 #[must_use]
 pub fn a_logout_token_expires() -> Scenario {
     Scenario::new("a_logout_token_expires")
@@ -198,7 +198,7 @@ pub fn a_logout_token_expires() -> Scenario {
         .session_has_ended("{own}", "{own_refresh}")
 }
 
-/// A provider tries again after a 503. It has nothing to do if the user is not known here.
+/// A provider tries again after a 503. A logout of an unknown user succeeds at once.
 #[must_use]
 pub fn a_provider_learns_whether_a_logout_is_done() -> Scenario {
     Scenario::new("a_provider_learns_whether_a_logout_is_done")
@@ -212,7 +212,7 @@ pub fn a_provider_learns_whether_a_logout_is_done() -> Scenario {
         .session_lives("{own}", "sso/alice")
 }
 
-/// Section 2.5 of the specification: a form of one parameter, by POST.
+/// The request is a form with one parameter, by POST (section 2.5 of the specification).
 #[must_use]
 pub fn a_logout_comes_in_a_form_of_one_token() -> Scenario {
     const FORM: &str = "application/x-www-form-urlencoded";

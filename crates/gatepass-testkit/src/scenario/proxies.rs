@@ -1,5 +1,5 @@
-//! Scenarios of clients behind a proxy. The application believes `X-Forwarded-For` of its own
-//! machine, which the requests come from.
+//! Scenarios of clients behind a proxy. The application trusts `X-Forwarded-For` from its own
+//! machine, where the requests come from.
 
 use super::{Request, Scenario, wording::login};
 
@@ -7,7 +7,7 @@ fn login_through(proxies: &str) -> Request {
     login("alice", "alice's password").header("x-forwarded-for", proxies)
 }
 
-/// The list of sessions shows it, also where the client has sent an address of its choice.
+/// The list of sessions shows it, even if the client sends an address of its choice.
 #[must_use]
 pub fn a_trusted_proxy_tells_the_address_of_a_client() -> Scenario {
     let ways = [
@@ -19,11 +19,11 @@ pub fn a_trusted_proxy_tells_the_address_of_a_client() -> Scenario {
             login_through("198.51.100.1").header("x-forwarded-for", "203.0.113.10"),
             "203.0.113.10",
         ),
-        // Nothing is known behind the proxy itself.
+        // The application knows no address beyond the proxy's.
         (login("alice", "alice's password"), "127.0.0.1"),
         (login_through("198.51.100.1, unknown"), "127.0.0.1"),
         (login_through("198.51.100.1,"), "127.0.0.1"),
-        // The application's proxies write the other header.
+        // The application's proxies write another header.
         (
             login("alice", "alice's password").header("forwarded", "for=198.51.100.1"),
             "127.0.0.1",

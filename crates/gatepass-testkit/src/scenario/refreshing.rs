@@ -12,7 +12,7 @@ use super::{
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Both tokens are new, and the old access token goes on until it expires.
+/// Both tokens are new, and the old access token works until it expires.
 #[must_use]
 pub fn a_refresh_gives_a_new_pair() -> Scenario {
     Scenario::new("a_refresh_gives_a_new_pair")
@@ -30,7 +30,7 @@ pub fn a_refresh_gives_a_new_pair() -> Scenario {
         .send(refresh("{second refresh}"), 200)
 }
 
-/// A retry, or a second tab, within the overlap.
+/// A client tries again, or a second tab refreshes, within the overlap.
 #[must_use]
 pub fn a_refresh_sent_twice_gets_the_same_successor() -> Scenario {
     Scenario::new("a_refresh_sent_twice_gets_the_same_successor")
@@ -42,7 +42,7 @@ pub fn a_refresh_sent_twice_gets_the_same_successor() -> Scenario {
         .send(refresh("{refresh}"), 200)
         .same_as("/refresh_token", "successor")
         .other_than("/access_token", "second access")
-        // Computed for this answer, not copied from the first one.
+        // The server computes it for this answer.
         .json("/expires_in", 880)
         // A session rotates at most once per overlap.
         .send(refresh("{successor}"), 200)
@@ -53,7 +53,7 @@ pub fn a_refresh_sent_twice_gets_the_same_successor() -> Scenario {
         .other_than("/refresh_token", "successor")
 }
 
-/// One of them advances the session; the client cannot tell which.
+/// One of them advances the session, and the client can't tell which.
 #[must_use]
 pub fn sixty_four_refreshes_at_once_get_the_same_successor() -> Scenario {
     Scenario::new("sixty_four_refreshes_at_once_get_the_same_successor")
@@ -73,8 +73,8 @@ pub fn sixty_four_refreshes_at_once_get_the_same_successor() -> Scenario {
         .same_as("/refresh_token", "fourth")
 }
 
-/// A client that lost an answer comes back after the overlap with its last token; but not twice in
-/// a row.
+/// A client that lost an answer comes back after the overlap with its last token. The server
+/// recovers once, and not twice in a row.
 #[must_use]
 pub fn a_lost_answer_is_recovered_from_once() -> Scenario {
     Scenario::new("a_lost_answer_is_recovered_from_once")
@@ -95,8 +95,7 @@ pub fn a_lost_answer_is_recovered_from_once() -> Scenario {
         .has_ended("{last access}", "{last}")
 }
 
-/// Five tabs that wake up one after the other, and a request that was on its way with the first
-/// token.
+/// Five tabs wake up one after the other, while a request with the first token is on its way.
 #[must_use]
 pub fn quick_refreshes_raise_no_false_alarm() -> Scenario {
     let scenario = Scenario::new("quick_refreshes_raise_no_false_alarm")
@@ -116,8 +115,8 @@ pub fn quick_refreshes_raise_no_false_alarm() -> Scenario {
         .lives("{access}", "{refresh}")
 }
 
-/// The thief uses the token first, and the owner comes back with it later. Neither keeps the
-/// session.
+/// The thief uses the token first, and the owner comes back with it later. The session ends for
+/// both.
 #[must_use]
 pub fn a_stolen_refresh_token_ends_the_session_for_both() -> Scenario {
     Scenario::new("a_stolen_refresh_token_ends_the_session_for_both")
@@ -137,7 +136,7 @@ pub fn a_stolen_refresh_token_ends_the_session_for_both() -> Scenario {
         .lives("{other access}", "{other refresh}")
 }
 
-/// The idle lifetime slides with each refresh.
+/// Each refresh extends the idle lifetime.
 #[must_use]
 pub fn a_refresh_token_expires_when_it_is_not_used() -> Scenario {
     Scenario::new("a_refresh_token_expires_when_it_is_not_used")
@@ -152,7 +151,7 @@ pub fn a_refresh_token_expires_when_it_is_not_used() -> Scenario {
         .send_bad_grant(refresh("{third}"), "refresh_expired")
 }
 
-/// The absolute lifetime does not slide, and no access token outlives it.
+/// Refreshes don't extend the absolute lifetime, and no access token outlives it.
 #[must_use]
 pub fn a_session_ends_at_its_absolute_end() -> Scenario {
     (0..9)
@@ -177,7 +176,7 @@ pub fn a_session_ends_at_its_absolute_end() -> Scenario {
         .send_bad_token(me("{access}"), "the token has expired", "expired")
 }
 
-/// Users are read again before each refresh.
+/// The server reads the user again before each refresh.
 #[must_use]
 pub fn a_deleted_user_is_refused_at_the_next_refresh() -> Scenario {
     Scenario::new("a_deleted_user_is_refused_at_the_next_refresh")
@@ -213,7 +212,7 @@ pub fn changed_scopes_take_effect_at_the_next_refresh() -> Scenario {
         .send(admin("{third access}"), 200)
 }
 
-/// An attacker who sees a bearer token could otherwise keep the session for good.
+/// A thief with a bearer token could otherwise keep the session forever.
 #[must_use]
 pub fn an_access_token_does_not_refresh() -> Scenario {
     Scenario::new("an_access_token_does_not_refresh")
@@ -229,7 +228,7 @@ pub fn an_access_token_does_not_refresh() -> Scenario {
         .lives("{access}", "{refresh}")
 }
 
-/// Garbage, and authentic tokens with one character changed.
+/// The token is garbage, or authentic with one changed character.
 #[must_use]
 pub fn a_forged_refresh_token_changes_nothing() -> Scenario {
     let zeros = format!("gpr_{}", "A".repeat(79));
@@ -244,7 +243,7 @@ pub fn a_forged_refresh_token_changes_nothing() -> Scenario {
         .lives("{access}", "{refresh}")
 }
 
-/// A broken request must not cost the client its token.
+/// A broken request costs the client no token.
 #[must_use]
 pub fn a_refresh_that_is_not_understood_spends_nothing() -> Scenario {
     let with_type = |content_type: &str| {

@@ -1,4 +1,4 @@
-//! Scenarios of sessions that are gone on with by their access tokens: resumed, and renewed.
+//! Scenarios of sessions that continue by their access tokens: resumed, and renewed.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn renew(access: &str) -> Request {
     Request::post("/auth/renew").bearer(access)
 }
 
-/// It speaks for itself: the token that comes with it makes no difference here.
+/// The access token alone decides. The refresh token that comes with it makes no difference.
 #[must_use]
 pub fn a_good_access_token_is_resumed_with_nothing_new() -> Scenario {
     let scenario = Scenario::new("a_good_access_token_is_resumed_with_nothing_new")
@@ -51,14 +51,14 @@ pub fn a_good_access_token_is_resumed_with_nothing_new() -> Scenario {
             .json("/scope", "profile")
             .same_as("/session_id", "session")
     });
-    // No token was spent, neither alice's nor bob's.
+    // The requests spent neither alice's nor bob's token.
     scenario
         .pass(2 * MINUTE)
         .lives("{access}", "{refresh}")
         .lives("{bob's access}", "{bob's refresh}")
 }
 
-/// The client was away for longer than an access token lives.
+/// The client was away longer than the life of an access token.
 #[must_use]
 pub fn an_expired_access_token_is_resumed_by_the_refresh_token() -> Scenario {
     Scenario::new("an_expired_access_token_is_resumed_by_the_refresh_token")
@@ -72,7 +72,7 @@ pub fn an_expired_access_token_is_resumed_by_the_refresh_token() -> Scenario {
         .keep("/access_token", "second access")
         .keep("/refresh_token", "second refresh")
         .send(me("{second access}"), 200)
-        // The answer may have been lost.
+        // The answer may be lost.
         .send(resume("{access}", "{refresh}"), 200)
         .same_as("/refresh_token", "second refresh")
         .pass(20 * MINUTE)
@@ -85,12 +85,13 @@ pub fn an_expired_access_token_is_resumed_by_the_refresh_token() -> Scenario {
         .other_cookie(REFRESH, "refresh")
         .keep_cookie(REFRESH, "third refresh")
         .pass(2 * MINUTE)
-        // One that was spent long ago is a thief's.
+        // A token that was spent long ago belongs to a thief.
         .send_bad_grant(resume("{access}", "{second refresh}"), "reused")
         .send_bad_grant(refresh("{third refresh}"), "session_ended")
 }
 
-/// The access token was renewed meanwhile, and speaks for the client; neither would do alone.
+/// The access token was renewed meanwhile. It proves the client together with the expired refresh
+/// token; one alone would not suffice.
 #[must_use]
 pub fn an_idle_session_is_resumed_by_both_of_its_tokens() -> Scenario {
     Scenario::new("an_idle_session_is_resumed_by_both_of_its_tokens")
@@ -105,7 +106,8 @@ pub fn an_idle_session_is_resumed_by_both_of_its_tokens() -> Scenario {
         .keep("/access_token", "access")
         .pass(7 * MINUTE)
         .send_bad_grant(refresh("{current}"), "refresh_expired")
-        // A spent one, a foreign one, none: the access token is good, and nothing is new.
+        // The refresh token is spent, foreign or missing. The access token is good, so nothing is
+        // new.
         .send(resume("{access}", "{refresh}"), 200)
         .tells_no_tokens()
         .send(resume("{access}", "{bob's refresh}"), 200)
@@ -125,12 +127,12 @@ pub fn an_idle_session_is_resumed_by_both_of_its_tokens() -> Scenario {
         .send(resume_by_cookie(), 200)
         .gets_cookies()
         .other_cookie(REFRESH, "refresh")
-        // Once both are too old, it is over.
+        // When both are too old, the session is over.
         .pass(20 * MINUTE)
         .send_bad_grant(resume("{access}", "{refresh}"), "refresh_expired")
 }
 
-/// One of them belongs to another session, of the same user or of another one.
+/// One of them belongs to another session, of the same user or of another user.
 #[must_use]
 pub fn tokens_of_two_sessions_do_not_resume() -> Scenario {
     Scenario::new("tokens_of_two_sessions_do_not_resume")
@@ -147,7 +149,7 @@ pub fn tokens_of_two_sessions_do_not_resume() -> Scenario {
         .send(resume("{access}", "{refresh}"), 200)
 }
 
-/// Neither the one nor the other.
+/// Both tokens must be authentic.
 #[must_use]
 pub fn forged_tokens_do_not_resume() -> Scenario {
     Scenario::new("forged_tokens_do_not_resume")
@@ -173,7 +175,7 @@ pub fn forged_tokens_do_not_resume() -> Scenario {
         .send(resume("{access}", "{refresh}"), 200)
 }
 
-/// No earlier token resumes it, not even one that is still good by itself.
+/// No earlier token resumes it, not even one that has not expired.
 #[must_use]
 pub fn an_ended_session_is_not_resumed() -> Scenario {
     Scenario::new("an_ended_session_is_not_resumed")
@@ -189,7 +191,7 @@ pub fn an_ended_session_is_not_resumed() -> Scenario {
         .send_bad_grant(refresh("{refresh}"), "session_ended")
 }
 
-/// One of them advances the session; the client cannot tell which.
+/// One of them advances the session, and the client can't tell which.
 #[must_use]
 pub fn sixty_four_resumes_at_once_get_the_same_successor() -> Scenario {
     Scenario::new("sixty_four_resumes_at_once_get_the_same_successor")
@@ -210,7 +212,7 @@ pub fn sixty_four_resumes_at_once_get_the_same_successor() -> Scenario {
         .other_than("/refresh_token", "successor")
 }
 
-/// The server does not tell an unknown caller what is wrong with the rest.
+/// An unknown caller doesn't learn what else is wrong.
 #[must_use]
 pub fn a_bad_access_token_outranks_a_bad_body_at_a_resume() -> Scenario {
     let broken = |token: &str| Request::post("/auth/resume").bearer(token).body("{");
@@ -224,7 +226,7 @@ pub fn a_bad_access_token_outranks_a_bad_body_at_a_resume() -> Scenario {
         .send_bad_grant(broken("{access}"), "revoked")
 }
 
-/// An attacker who sees an access token cannot keep the session for good.
+/// A thief with an access token can't keep the session forever.
 #[must_use]
 pub fn a_renewed_token_is_of_the_same_session_and_brings_no_refresh_token() -> Scenario {
     Scenario::new("a_renewed_token_is_of_the_same_session_and_brings_no_refresh_token")
@@ -245,13 +247,13 @@ pub fn a_renewed_token_is_of_the_same_session_and_brings_no_refresh_token() -> S
         .send_bad_token(me("{access}"), "the token has expired", "expired")
         .send(me("{renewed}"), 200)
         .same_as("/session_id", "session")
-        // It is no younger an authentication.
+        // The authentication is no newer.
         .send(Request::post("/transfer").bearer("{renewed}"), 401)
         .send(logout("{renewed}"), 204)
         .has_ended("{renewed}", "{refresh}")
 }
 
-/// Its refresh token expires as if the client had renewed nothing.
+/// The refresh token expires as it would without renewals.
 #[must_use]
 pub fn a_renewal_does_not_keep_an_unused_session() -> Scenario {
     Scenario::new("a_renewal_does_not_keep_an_unused_session")
@@ -265,7 +267,7 @@ pub fn a_renewal_does_not_keep_an_unused_session() -> Scenario {
         .send(me("{access}"), 200)
 }
 
-/// Expired, altered, of another kind, or of a session that has ended.
+/// The token is expired, altered, of another kind, or of an ended session.
 #[must_use]
 pub fn only_a_good_access_token_is_renewed() -> Scenario {
     let told = "the token has been revoked";
@@ -300,7 +302,7 @@ pub fn only_a_good_access_token_is_renewed() -> Scenario {
         .send_bad_token(renew("{access}"), told, "revoked")
 }
 
-/// The renewed token has the scopes that the user has now, but never more than the old token had.
+/// The renewed token has the scopes that the user has now, but no more than the old token.
 #[must_use]
 pub fn a_renewal_reads_the_user_again() -> Scenario {
     Scenario::new("a_renewal_reads_the_user_again")

@@ -9,7 +9,7 @@ use super::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// It is revoked, and nothing else: neither the next token of the session, nor the refresh token.
+/// The server revokes this token alone, and neither the session's next token nor its refresh token.
 #[must_use]
 pub fn revoking_an_access_token_leaves_its_session_alone() -> Scenario {
     let revoked = "the token has been revoked";
@@ -26,7 +26,7 @@ pub fn revoking_an_access_token_leaves_its_session_alone() -> Scenario {
         .lives("{second_access}", "{second}")
 }
 
-/// With all of its access tokens, at once; and no other session.
+/// The session ends at once with all its access tokens. Other sessions continue.
 #[must_use]
 pub fn revoking_a_refresh_token_ends_its_session() -> Scenario {
     Scenario::new("revoking_a_refresh_token_ends_its_session")
@@ -51,8 +51,8 @@ pub fn revoking_a_refresh_token_ends_its_session() -> Scenario {
         .lives("{other_access}", "{other}")
 }
 
-/// A token of any generation ends the session, even long after it was spent. No thief is found out
-/// by it: the owner meant to revoke it.
+/// A token of any generation ends the session, even long after it was spent. The server suspects no
+/// theft, because the owner meant to revoke it.
 #[must_use]
 pub fn revoking_a_spent_refresh_token_ends_its_session() -> Scenario {
     Scenario::new("revoking_a_spent_refresh_token_ends_its_session")
@@ -68,7 +68,7 @@ pub fn revoking_a_spent_refresh_token_ends_its_session() -> Scenario {
         .has_ended("{third_access}", "{third}")
 }
 
-/// RFC 7009 §2.2: the client wants it dead, and dead it is. A wrong hint changes nothing.
+/// The client wants a dead token, and it is dead (RFC 7009 §2.2). A wrong hint changes nothing.
 #[must_use]
 pub fn what_is_unknown_or_dead_is_revoked_already() -> Scenario {
     let hinted = |token: &str, hint| {

@@ -1,4 +1,4 @@
-//! Plays a scenario, and says where an application differs from it.
+//! Plays a scenario, and reports where an application differs from it.
 
 use std::{collections::HashMap, fmt, pin::pin};
 
@@ -25,15 +25,15 @@ impl std::error::Error for Mismatch {}
 
 type Kept = HashMap<&'static str, String>;
 
-/// Plays `scenario` on an application, and returns what it answered.
+/// Plays `scenario` on an application, and returns the answers.
 ///
-/// Beside what the scenario says, it holds for every response that it sets no cookie that the
-/// scenario does not speak of, that one of 4xx or 5xx from gatepass has exactly the members
-/// `error`, `error_description` and `reason`, and that one of 5xx reveals nothing.
+/// In addition to the scenario's own rules, these hold for every response. It sets only the cookies
+/// that the scenario names. A 4xx or 5xx of gatepass has exactly the members `error`,
+/// `error_description` and `reason`. A 5xx reveals nothing.
 ///
 /// # Errors
 ///
-/// [`Mismatch`] at the first response that is not as it must be.
+/// [`Mismatch`] at the first response that breaks a rule.
 pub async fn run(scenario: &Scenario, driver: &impl Driver) -> Result<Transcript, Mismatch> {
     let mut kept = Kept::new();
     let mut transcript = Transcript::default();
@@ -120,7 +120,7 @@ async fn while_open(
         }
         Ok::<_, String>(responses)
     };
-    // The stream of one that was not ended would not end.
+    // If no request ended the stream, waiting for it would never end.
     let (mut response, responses) = match select(pin!(stream), pin!(meanwhile)).await {
         Either::Left((response, meanwhile)) => (response, meanwhile.await?),
         Either::Right((responses, stream)) => {
@@ -136,7 +136,7 @@ async fn while_open(
     check(open, &response, kept).map_err(|what| format!("{what}\n{}", shown(&response)))
 }
 
-/// The events of a body, each once of those that are the same and follow each other.
+/// The events of a body, without repetitions of the event before.
 fn without_repetitions(body: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(body);
     let mut events: Vec<&str> = text.split_inclusive("\n\n").collect();
@@ -165,7 +165,7 @@ async fn race(race: &Race, driver: &impl Driver, kept: &mut Kept) -> Result<(), 
     Ok(())
 }
 
-/// The request with what was kept filled in.
+/// The request with kept values in place of its placeholders.
 fn filled(request: &Request, kept: &Kept) -> Result<Request, String> {
     let fill = |bytes: &[u8]| -> Result<Vec<u8>, String> {
         let Ok(text) = str::from_utf8(bytes) else {
@@ -174,7 +174,8 @@ fn filled(request: &Request, kept: &Kept) -> Result<Request, String> {
         let filled = kept.iter().fold(text.to_owned(), |text, (name, value)| {
             text.replace(&format!("{{{name}}}"), value)
         });
-        // It would be refused as any nonsense is, and a scenario that wants that would hold.
+        // The server would refuse the placeholder as nonsense, so a scenario that expects a refusal
+        // would pass.
         match left_open(&filled) {
             Some(name) => Err(format!("nothing was kept as {name}")),
             None => Ok(filled.into_bytes()),
@@ -194,7 +195,7 @@ fn filled(request: &Request, kept: &Kept) -> Result<Request, String> {
     })
 }
 
-/// A name in braces, which JSON has not.
+/// A name in braces, which JSON doesn't have.
 fn left_open(text: &str) -> Option<&str> {
     text.split('{').skip(1).find_map(|rest| {
         let (name, _) = rest.split_once('}')?;
@@ -232,8 +233,8 @@ fn check_always(exchange: &Exchange, response: &Response) -> Result<(), String> 
     if response.status < 400 || exchange.request.method == "HEAD" {
         return Ok(());
     }
-    // A framework answers unknown paths, and wrong methods of the application's routes, by itself,
-    // and need not do it in JSON.
+    // A framework itself answers unknown paths, and wrong methods of the application's routes. It
+    // need not use JSON.
     let Ok(Value::Object(body)) = serde_json::from_slice(&response.body) else {
         return if matches!(response.status, 404 | 405) {
             Ok(())
@@ -379,7 +380,7 @@ fn keep(exchange: &Exchange, response: &Response, kept: &mut Kept) -> Result<(),
     Ok(())
 }
 
-/// A `Set-Cookie`, taken apart.
+/// The parts of a `Set-Cookie`.
 struct SetCookie<'a> {
     name: &'a str,
     value: &'a str,
@@ -387,7 +388,7 @@ struct SetCookie<'a> {
 }
 
 impl<'a> SetCookie<'a> {
-    /// Its name, if its attributes are right for a cookie that is set, or else cleared.
+    /// Its name, if its attributes are right for a set or a cleared cookie.
     fn checked(self, life: Life) -> Result<&'a str, String> {
         let (max_age, mut attributes): (Vec<&str>, Vec<&str>) = self
             .attributes
@@ -486,7 +487,7 @@ mod tests {
     use super::*;
     use crate::scenario::UserChange;
 
-    /// Answers everything with the same.
+    /// An application that gives every request the same answer.
     struct Same;
 
     #[async_trait]

@@ -1,4 +1,4 @@
-//! A conversation: what is sent, what must come back, what passes in between.
+//! A conversation: the requests, the responses that must come back, and the time in between.
 
 use std::time::Duration;
 
@@ -24,17 +24,16 @@ pub(super) enum Step {
     PassTime(Duration),
     ChangeUser(&'static str, UserChange),
     LoseSessions,
-    /// A statement of the scenario about a response where there is none.
+    /// A claim about a response where there is none.
     Misplaced,
 }
 
-/// Requests at once, in an unknown order.
+/// Simultaneous requests, in an unknown order.
 #[derive(Clone, Debug)]
 pub(super) struct Race {
-    /// Each with the statuses that may come of it.
+    /// Each request with its possible statuses.
     pub(super) requests: Vec<(Request, &'static [u16])>,
-    /// A pointer, and the name under which the value there is kept. The last response that has a
-    /// value there counts.
+    /// A pointer, and the name for the value there. The last response with such a value counts.
     pub(super) kept: (&'static str, &'static str),
 }
 
@@ -58,11 +57,11 @@ pub(super) enum Expected {
     NoHeader(&'static str),
     /// The JSON body has this at the pointer.
     Json(&'static str, Value),
-    /// The JSON body has at the pointer what was kept under the name.
+    /// The JSON body has the kept value of this name at the pointer.
     SameAs(&'static str, &'static str),
-    /// The JSON body has at the pointer something else than what was kept under the name.
+    /// The JSON body has another value at the pointer than the kept one of this name.
     OtherThan(&'static str, &'static str),
-    /// The JSON body has something at the pointer.
+    /// The JSON body has any value at the pointer.
     SomeJson(&'static str),
     /// The body is empty.
     Empty,
@@ -70,15 +69,15 @@ pub(super) enum Expected {
     Body(&'static str),
     /// The JSON body has nothing at the pointer.
     NoJson(&'static str),
-    /// The cookies of these names, and no others, are set.
+    /// The response sets these cookies and no others.
     SetCookies(&'static [&'static str]),
-    /// The same, of cookies that a browser forgets when it is closed.
+    /// The same, for cookies that a browser forgets when it closes.
     SetSessionCookies(&'static [&'static str]),
-    /// Both cookies are cleared.
+    /// The response clears both cookies.
     ClearCookies,
-    /// The cookie is given the value that was kept under the name.
+    /// The response sets the cookie to the kept value of this name.
     SameCookie(&'static str, &'static str),
-    /// The cookie is given another value than what was kept under the name.
+    /// The response sets the cookie to another value than the kept one of this name.
     OtherCookie(&'static str, &'static str),
 }
 
@@ -96,7 +95,7 @@ impl Exchange {
 }
 
 impl Scenario {
-    /// A scenario of this name, which nothing happens in yet.
+    /// An empty scenario with this name.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
         Self {
@@ -106,21 +105,21 @@ impl Scenario {
         }
     }
 
-    /// Plays it on an application that carries tokens like this, instead of as bearers.
+    /// Plays it on an application with this transport. The default is bearer tokens.
     #[must_use]
     pub fn over(mut self, transport: Transport) -> Self {
         self.setup.transport = transport;
         self
     }
 
-    /// Plays it on an application whose sessions end when they stay unused for so long.
+    /// Plays it on an application with this idle lifetime.
     #[must_use]
     pub fn idle_for(mut self, time: Duration) -> Self {
         self.setup.idle_ttl = Some(time);
         self
     }
 
-    /// How its application is configured.
+    /// The configuration of its application.
     #[must_use]
     pub fn setup(&self) -> Setup {
         self.setup
@@ -141,7 +140,7 @@ impl Scenario {
         self
     }
 
-    /// Sends `request` so many times at once, and expects the same of each response.
+    /// Sends `request` this many times at once. The calls that follow apply to each response.
     #[must_use]
     pub fn send_at_once(mut self, times: usize, request: Request, status: u16) -> Self {
         let exchange = Exchange::new(request, status);
@@ -149,9 +148,9 @@ impl Scenario {
         self
     }
 
-    /// Sends all requests at once, and expects of each response one of its statuses. If any
-    /// response has something at `pointer` of its JSON body, it is kept as `name`. No
-    /// [`Transcript`](super::Transcript) has the responses of a race.
+    /// Sends all requests at once. Each response must have one of the statuses of its request. If a
+    /// response has a value at `pointer` of its JSON body, it is kept as `name`. A
+    /// [`Transcript`](super::Transcript) omits the responses of a race.
     #[must_use]
     pub fn race(
         mut self,
@@ -164,10 +163,9 @@ impl Scenario {
         self
     }
 
-    /// Sends `request`, whose response stays open, and once its head is there the others, one after
-    /// the other, each with the status that must come of it. The calls that follow say more about
-    /// the response that stayed open. An event that comes several times in a row counts once: how
-    /// often it came is a matter of time.
+    /// Sends `request`, whose response stays open. Once its head is there, sends the others one
+    /// after the other, each with its expected status. The calls that follow apply to the open
+    /// response. Repetitions of an event count once, because their number depends on timing.
     #[must_use]
     pub fn while_open(
         mut self,
@@ -209,7 +207,7 @@ impl Scenario {
         self.expecting(Expected::Header(name, value.into()))
     }
 
-    /// The response says that these methods are allowed, in any order.
+    /// The response allows these methods, in any order.
     #[must_use]
     pub fn allows(self, methods: &'static str) -> Self {
         self.expecting(Expected::Allow(methods))
@@ -227,13 +225,14 @@ impl Scenario {
         self.expecting(Expected::Json(pointer, value.into()))
     }
 
-    /// The response's JSON body has at `pointer` what was kept as `name`.
+    /// The response's JSON body has the value that was kept as `name` at `pointer`.
     #[must_use]
     pub fn same_as(self, pointer: &'static str, name: &'static str) -> Self {
         self.expecting(Expected::SameAs(pointer, name))
     }
 
-    /// The response's JSON body has at `pointer` something else than what was kept as `name`.
+    /// The response's JSON body has another value at `pointer` than the one that was kept as
+    /// `name`.
     #[must_use]
     pub fn other_than(self, pointer: &'static str, name: &'static str) -> Self {
         self.expecting(Expected::OtherThan(pointer, name))
@@ -263,20 +262,20 @@ impl Scenario {
         self.keeping(|exchange| exchange.kept_headers.push((header, name)))
     }
 
-    /// The response's JSON body has something at `pointer`.
+    /// The response's JSON body has any value at `pointer`.
     #[must_use]
     pub fn some_json(self, pointer: &'static str) -> Self {
         self.expecting(Expected::SomeJson(pointer))
     }
 
-    /// The response's JSON body has nothing at `pointer`.
+    /// The response's JSON body has no value at `pointer`.
     #[must_use]
     pub fn no_json(self, pointer: &'static str) -> Self {
         self.expecting(Expected::NoJson(pointer))
     }
 
-    /// The response sets the cookies of these names, with the attributes that they must have, and
-    /// no others. A response of which nothing is said about cookies must set none.
+    /// The response sets these cookies and no others, with the right attributes. Without this call,
+    /// a response must set no cookie.
     #[must_use]
     pub fn sets_cookies(self, names: &'static [&'static str]) -> Self {
         self.expecting(Expected::SetCookies(names))
@@ -295,19 +294,19 @@ impl Scenario {
         self.expecting(Expected::ClearCookies)
     }
 
-    /// The response gives the cookie the value that was kept as `name`.
+    /// The response sets the cookie to the value that was kept as `name`.
     #[must_use]
     pub fn same_cookie(self, cookie: &'static str, name: &'static str) -> Self {
         self.expecting(Expected::SameCookie(cookie, name))
     }
 
-    /// The response gives the cookie another value than what was kept as `name`.
+    /// The response sets the cookie to another value than the one that was kept as `name`.
     #[must_use]
     pub fn other_cookie(self, cookie: &'static str, name: &'static str) -> Self {
         self.expecting(Expected::OtherCookie(cookie, name))
     }
 
-    /// Keeps the value that the response gives to the cookie as `name`.
+    /// Keeps the value that the response sets the cookie to as `name`.
     #[must_use]
     pub fn keep_cookie(self, cookie: &'static str, name: &'static str) -> Self {
         self.keeping(|exchange| exchange.kept_cookies.push((cookie, name)))
@@ -327,8 +326,8 @@ impl Scenario {
         self
     }
 
-    /// Keeps something of one response. If there are many at once, it is not clear which one is
-    /// meant.
+    /// Keeps a part of one response. With simultaneous requests, it would be unclear which response
+    /// is meant.
     fn keeping(mut self, keep: impl FnOnce(&mut Exchange)) -> Self {
         match self.steps.last_mut() {
             Some(Step::Exchange(exchange)) => keep(exchange),

@@ -1,4 +1,4 @@
-//! Scenarios named after systems that people build by hand, and that gatepass must do better.
+//! Scenarios named after programs that people wrote by hand. gatepass must do better.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use super::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A service that issues tokens for some minutes, tells expired from invalid, and logs each outcome
-/// with its user. There, expiry was checked twice, once in local time.
+/// A service issues tokens for some minutes, tells expired from invalid, and logs each outcome with
+/// its user. The original checked expiry twice, once in local time.
 #[must_use]
 pub fn seed_expiry_and_logging() -> Scenario {
     let forged = "the signature of the token is not valid";
@@ -26,8 +26,8 @@ pub fn seed_expiry_and_logging() -> Scenario {
         .send_bad_token(me("{access}"), "the token has expired", "expired")
 }
 
-/// A token endpoint that takes a user name and a password, as generic OAuth clients send them.
-/// There, the password could be in the query, and nothing could be refreshed or ended.
+/// A token endpoint takes a username and a password from generic OAuth clients. The original
+/// accepted the password in the query, and could neither refresh nor end a session.
 #[must_use]
 pub fn seed_token_endpoint() -> Scenario {
     let query = "/auth/token?grant_type=password&username=alice&password=alice%27s%20password";
@@ -56,8 +56,8 @@ pub fn seed_token_endpoint() -> Scenario {
         .has_ended("{access}", "{refresh}")
 }
 
-/// Sessions that consist of a token: it is verified at each request, and a good one is exchanged
-/// for one that lasts longer. There, the new one lacked an expiry, and was good for ever.
+/// A session is a token. The service verifies it at each request, and exchanges a good one for a
+/// new one. The original's new token had no expiry, so it was good forever.
 #[must_use]
 pub fn seed_session_renewal() -> Scenario {
     let renew = |token: &str| Request::post("/auth/renew").bearer(token);
@@ -88,9 +88,9 @@ pub fn seed_session_renewal() -> Scenario {
         .send_bad_token(renew("{access}"), "the token has expired", "expired")
 }
 
-/// A client that comes back with both of its tokens is logged in again, even if one of the two has
-/// expired. There, both were one object in memory, an expired token was "not found", and a refresh
-/// token could be used for ever.
+/// A client comes back with both tokens and is logged in again, even if one has expired. The
+/// original kept both in one object in memory, called an expired token "not found", and accepted a
+/// refresh token any number of times.
 #[must_use]
 pub fn seed_auto_login() -> Scenario {
     let resume = |access: &str, refresh: &str| {
@@ -102,7 +102,7 @@ pub fn seed_auto_login() -> Scenario {
     Scenario::new("seed_auto_login")
         .idle_for(20 * MINUTE)
         .logged_in("alice")
-        // Both are good: nothing is new.
+        // Both are good, so nothing is new.
         .send(resume("{access}", "{refresh}"), 200)
         .no_json("/access_token")
         .no_json("/refresh_token")
@@ -129,9 +129,9 @@ pub fn seed_auto_login() -> Scenario {
             resume("{third access}", "{third refresh}"),
             "refresh_expired",
         )
-        // An invalid one is another error than an expired one.
+        // The error differs from that of an expired token.
         .send_bad_grant(resume("{third access}", "gpr_nonsense"), "malformed")
-        // A token that was replaced is no token: its sender is a thief, or the victim of one.
+        // The server takes no replaced token: its sender is a thief, or a thief's victim.
         .logged_in("alice")
         .send(refresh("{refresh}"), 200)
         .keep("/refresh_token", "next refresh")
@@ -142,7 +142,7 @@ pub fn seed_auto_login() -> Scenario {
         .pass(2 * MINUTE)
         .send_bad_grant(refresh("{refresh}"), "reused")
         .has_ended("{last access}", "{last refresh}")
-        // A logout makes both useless at once.
+        // A logout ends both at once.
         .logged_in("alice")
         .send(Request::get("/auth/sessions").bearer("{access}"), 200)
         .keep("/sessions/0/created_at", "time for people")
@@ -151,8 +151,8 @@ pub fn seed_auto_login() -> Scenario {
         .send_bad_grant(resume("{access}", "{refresh}"), "revoked")
 }
 
-/// A table of tokens that are in force, asked at every request, from which a logout removes one.
-/// There, a logout removed the row that came first, and a deleted user's tokens went on.
+/// The service asks a table of live tokens at every request, and a logout removes one. The
+/// original's logout removed the first row, and tokens of a deleted user still worked.
 #[must_use]
 pub fn seed_logout_allow_list() -> Scenario {
     let strict = |token: &str| Request::get("/strict").bearer(token);

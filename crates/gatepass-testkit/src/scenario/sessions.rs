@@ -1,4 +1,4 @@
-//! Scenarios of logging out, and of the list of sessions.
+//! Scenarios of logouts, and of the list of sessions.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ fn sessions(token: &str) -> Request {
     Request::get("/auth/sessions").bearer(token)
 }
 
-/// A client that is told to wait by no service must not take the answer for a promise.
+/// The endpoint refuses a way to wait that it doesn't know, so the client can't take its answer for
+/// a promise.
 #[must_use]
 pub fn a_logout_everywhere_can_be_waited_for() -> Scenario {
     let waiting = |query: &str| Request::post(format!("/auth/logout-all?{query}"));
@@ -41,7 +42,7 @@ pub fn a_logout_everywhere_can_be_waited_for() -> Scenario {
         .has_ended("{access}", "{refresh}")
 }
 
-/// Both tokens of the session die.
+/// Both tokens of the session end.
 #[must_use]
 pub fn a_logout_by_access_token_ends_the_session() -> Scenario {
     Scenario::new("a_logout_by_access_token_ends_the_session")
@@ -56,7 +57,7 @@ pub fn a_logout_by_access_token_ends_the_session() -> Scenario {
         .has_ended("{second access}", "{second refresh}")
 }
 
-/// For clients whose access token is gone or expired.
+/// This is for clients whose access token is gone or expired.
 #[must_use]
 pub fn a_logout_by_refresh_token_ends_the_session() -> Scenario {
     Scenario::new("a_logout_by_refresh_token_ends_the_session")
@@ -66,7 +67,7 @@ pub fn a_logout_by_refresh_token_ends_the_session() -> Scenario {
         .has_ended("{access}", "{refresh}")
 }
 
-/// A logout that loses against a rotation still ends the session.
+/// A logout that loses a race against a rotation still ends the session.
 #[must_use]
 pub fn a_logout_by_a_spent_refresh_token_ends_the_session() -> Scenario {
     Scenario::new("a_logout_by_a_spent_refresh_token_ends_the_session")
@@ -79,7 +80,7 @@ pub fn a_logout_by_a_spent_refresh_token_ends_the_session() -> Scenario {
         .has_ended("{second access}", "{second refresh}")
 }
 
-/// The tab was left open over lunch; its logout must end the session all the same.
+/// The tab stayed open over lunch, and its logout must still end the session.
 #[must_use]
 pub fn a_logout_by_an_expired_access_token_ends_the_session() -> Scenario {
     Scenario::new("a_logout_by_an_expired_access_token_ends_the_session")
@@ -90,7 +91,7 @@ pub fn a_logout_by_an_expired_access_token_ends_the_session() -> Scenario {
         .send_bad_grant(refresh("{refresh}"), "session_ended")
 }
 
-/// Ended stays ended, and saying so again is no error.
+/// A second logout is no error.
 #[must_use]
 pub fn a_logout_can_be_repeated() -> Scenario {
     Scenario::new("a_logout_can_be_repeated")
@@ -103,7 +104,7 @@ pub fn a_logout_can_be_repeated() -> Scenario {
         .send(logout_with_body("{refresh}"), 204)
 }
 
-/// A forged token logs no user out. A bearer that is there decides alone.
+/// A forged token logs no user out. If there is a bearer token, it decides alone.
 #[must_use]
 pub fn a_logout_needs_a_token_of_ours() -> Scenario {
     let both = Request::post("/auth/logout")
@@ -127,7 +128,7 @@ pub fn a_logout_needs_a_token_of_ours() -> Scenario {
         .lives("{access}", "{refresh}")
 }
 
-/// One device, not all.
+/// The logout ends one session.
 #[must_use]
 pub fn a_logout_leaves_other_devices_alone() -> Scenario {
     Scenario::new("a_logout_leaves_other_devices_alone")
@@ -140,7 +141,8 @@ pub fn a_logout_leaves_other_devices_alone() -> Scenario {
         .lives("{bob access}", "{bob refresh}")
 }
 
-/// Tokens that were refreshed count, too; a login in the same instant is a new session.
+/// This includes sessions that were refreshed. A login in the same instant begins a new session,
+/// which lives.
 #[must_use]
 pub fn a_logout_everywhere_ends_every_session_and_later_logins_live() -> Scenario {
     Scenario::new("a_logout_everywhere_ends_every_session_and_later_logins_live")
@@ -161,7 +163,7 @@ pub fn a_logout_everywhere_ends_every_session_and_later_logins_live() -> Scenari
         .send_anonymous(Request::post("/auth/logout-all"))
 }
 
-/// Newest first, with times that people can read.
+/// The newest session is first, and people can read the times.
 #[must_use]
 pub fn sessions_are_listed_with_the_current_one_marked() -> Scenario {
     let phone =
@@ -194,7 +196,7 @@ pub fn sessions_are_listed_with_the_current_one_marked() -> Scenario {
         .send_anonymous(Request::get("/auth/sessions"))
 }
 
-/// The lost phone, ended from the laptop.
+/// For example, the user ends the session of a lost phone.
 #[must_use]
 pub fn a_session_is_ended_from_another_device() -> Scenario {
     Scenario::new("a_session_is_ended_from_another_device")
@@ -216,7 +218,7 @@ pub fn a_session_is_ended_from_another_device() -> Scenario {
         .lives("{access}", "{refresh}")
 }
 
-/// That it exists is not told, and nothing happens to it.
+/// The answer doesn't reveal that the session exists, and the session continues.
 #[must_use]
 pub fn a_foreign_session_is_not_found() -> Scenario {
     let told = "you have no such session";
@@ -237,7 +239,7 @@ pub fn a_foreign_session_is_not_found() -> Scenario {
         .send_anonymous(Request::delete("/auth/sessions/{bob's}"))
 }
 
-/// Everywhere but here.
+/// The current session continues.
 #[must_use]
 pub fn all_sessions_but_the_current_one_are_ended() -> Scenario {
     Scenario::new("all_sessions_but_the_current_one_are_ended")
@@ -251,7 +253,7 @@ pub fn all_sessions_but_the_current_one_are_ended() -> Scenario {
         .lives("{access}", "{refresh}")
 }
 
-/// Managing sessions asks the store: an ended session's token does not do for it.
+/// The list of sessions asks the store, so a token of an ended session doesn't open it.
 #[must_use]
 pub fn an_ended_session_cannot_end_others() -> Scenario {
     let told = "the token has been revoked";
@@ -269,8 +271,8 @@ pub fn an_ended_session_cannot_end_others() -> Scenario {
         .lives("{phone access}", "{phone refresh}")
 }
 
-/// The order does not matter: the tokens of a refresh in flight are dead by the time that the
-/// logout is answered.
+/// The order doesn't matter: when the logout is answered, all tokens of concurrent refreshes have
+/// ended.
 #[must_use]
 pub fn a_logout_among_refreshes_ends_the_session() -> Scenario {
     let refreshed: (Request, &[u16]) = (refresh("{refresh}"), &[200, 401]);

@@ -1,4 +1,4 @@
-//! An application whose API was there before gatepass: the shop.
+//! The shop: an application whose API is older than its use of gatepass.
 
 use std::{
     collections::HashSet,
@@ -25,10 +25,9 @@ use super::{
     wording::{ACCESS, BOTH, REFRESH},
 };
 
-/// The shop: a second application beside the one of most scenarios, with places of tokens, errors,
-/// paths and forms of its own. For 30 days it [adopts](gatepass::Adopt) the tokens of the program
-/// that it has replaced, which are in a header or in the cookie `sessionid`. All its gates do. A
-/// driver mounts its endpoints, and these routes:
+/// The shop: a second application with its own places of tokens, errors, paths and forms. For 30
+/// days, it [adopts](gatepass::Adopt) the tokens of its predecessor, which are in a header or in
+/// the cookie `sessionid`. All its gates do. A driver mounts its endpoints and these routes:
 ///
 /// | route | requires | answers |
 /// |---|---|---|
@@ -59,7 +58,7 @@ pub struct Shop {
 pub struct Customer {
     /// The name.
     pub name: String,
-    /// How often the shop has loaded records so far.
+    /// The number of records that the shop has loaded so far.
     pub loaded: u32,
 }
 
@@ -81,11 +80,11 @@ impl Accounts {
 }
 
 impl Shop {
-    /// Starts it with the users of [`USERS`], and a store that forgets all when the process ends.
+    /// Starts the shop with the users of [`USERS`] and a store in memory.
     ///
     /// # Errors
     ///
-    /// An error says what the machine lacks.
+    /// If the machine lacks something, for example random numbers.
     pub async fn start(clock: impl Clock + Clone) -> Result<Self, Box<dyn std::error::Error>> {
         let (issuer, store) = ("https://shop.test", MemoryStore::with_clock(clock.clone()));
         let authority = Authority::builder(issuer, "shop", MasterSecret::generate()?, store)
@@ -114,7 +113,7 @@ impl Shop {
         })
     }
 
-    /// The state of a request with an API key, behind an optional gate.
+    /// The state of a request with an API key behind an optional gate.
     ///
     /// # Errors
     ///
@@ -129,14 +128,14 @@ impl Shop {
         state.transpose()
     }
 
-    /// Closes the account of the user, whose sessions go on.
+    /// Closes the user's account. The user's sessions continue.
     pub fn close(&self, pass: &Pass) {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         accounts.closed.insert(pass.subject().as_str().to_owned());
         self.users.forget(pass.subject());
     }
 
-    /// The identity of the user who enters without a password.
+    /// The identity of a user who enters without a password.
     ///
     /// # Errors
     ///
@@ -159,7 +158,7 @@ fn endpoints(authority: Authority) -> Result<Result<Endpoints, BuildError>, Inva
     Ok(endpoints.build())
 }
 
-/// Errors as the shop's clients know them, in the language that they speak.
+/// Errors in the format and language of the shop's clients.
 fn errors(head: &RequestHead<'_>, problem: &Problem, reply: Reply) -> Reply {
     let french = head.header("accept-language") == Some("fr");
     let text = match problem.reason() {
@@ -203,12 +202,12 @@ impl Authenticator for Customers {
 /// How long the shop adopts old tokens.
 pub(super) const MOVE: Duration = Duration::from_secs(30 * 86_400);
 
-/// The move that begins now.
+/// A move that begins now.
 fn adopt(now: Timestamp) -> Adopt {
     Adopt::new("old:shop", now + MOVE, OldKeys).cookie("sessionid")
 }
 
-/// The old program, whose keys are such as `old-key-of-alice`. It fails about `old-key-of-nothing`.
+/// The old program. Its keys look like `old-key-of-alice`, and it fails for `old-key-of-nothing`.
 struct OldKeys;
 
 #[async_trait]
@@ -253,7 +252,7 @@ impl Scenario {
             .keep("/refresh_token", "refresh")
     }
 
-    /// The errors have the shop's own form.
+    /// The error has the shop's own form.
     pub(super) fn shop_error(self, reason: &'static str, text: &'static str) -> Self {
         self.json("/errors/body/0", text)
             .no_json("/error")
@@ -262,7 +261,7 @@ impl Scenario {
     }
 }
 
-/// Another scheme, a header and a cookie of the application's own carry the token as `Bearer` does.
+/// The application's own scheme, header and cookie carry the token as `Bearer` does.
 #[must_use]
 pub fn an_access_token_may_be_where_the_clients_of_an_application_have_it() -> Scenario {
     let ways = [
@@ -282,7 +281,7 @@ pub fn an_access_token_may_be_where_the_clients_of_an_application_have_it() -> S
         })
 }
 
-/// Two tokens are ambiguous, also if they are the same.
+/// Two tokens are ambiguous, even if they are the same.
 #[must_use]
 pub fn tokens_in_two_headers_are_ambiguous() -> Scenario {
     let text = "the credentials are ambiguous or not well-formed";
@@ -301,7 +300,7 @@ pub fn tokens_in_two_headers_are_ambiguous() -> Scenario {
     })
 }
 
-/// In the application of most scenarios, these places are off.
+/// The application of most scenarios reads none of these places.
 #[must_use]
 pub fn a_place_that_is_not_configured_has_no_token() -> Scenario {
     let me = || Request::get("/me");
@@ -315,8 +314,8 @@ pub fn a_place_that_is_not_configured_has_no_token() -> Scenario {
         .json("/reason", "missing")
 }
 
-/// A cookie of the application's own is judged as gatepass's: a request that changes something and
-/// comes from another site is refused. The endpoints don't read it.
+/// A gate treats the application's own cookie like gatepass's, and refuses a changing request from
+/// another site. The endpoints don't read this cookie.
 #[must_use]
 pub fn a_cookie_of_the_applications_own_is_judged_as_others_are() -> Scenario {
     Scenario::new("a_cookie_of_the_applications_own_is_judged_as_others_are")
@@ -331,8 +330,8 @@ pub fn a_cookie_of_the_applications_own_is_judged_as_others_are() -> Scenario {
         .shop_error("malformed", "the token is malformed")
 }
 
-/// The gate, an extractor, an endpoint and an unknown session answer in the application's format.
-/// The challenge stays.
+/// The gate, an extractor, an endpoint and an unknown session answer in the application's format,
+/// with the usual challenge.
 #[must_use]
 pub fn errors_have_the_format_of_the_application() -> Scenario {
     let wrong = |language| {
@@ -364,7 +363,7 @@ pub fn errors_have_the_format_of_the_application() -> Scenario {
         .shop_error("not_found", "you have no such session")
 }
 
-/// RFC 6749 §5.2 has a format for them, and so have their clients.
+/// OAuth clients expect the format of RFC 6749 §5.2.
 #[must_use]
 pub fn oauth_endpoints_keep_their_format_of_errors() -> Scenario {
     let grant = [("grant_type", "refresh_token"), ("refresh_token", "x")];
@@ -377,7 +376,7 @@ pub fn oauth_endpoints_keep_their_format_of_errors() -> Scenario {
         .no_header("x-reason")
 }
 
-/// Endpoints are where the application wants them, and nowhere else.
+/// The endpoints have the application's paths and no others.
 #[must_use]
 pub fn endpoints_are_where_the_application_wants_them() -> Scenario {
     let grant = [
@@ -406,7 +405,7 @@ pub fn endpoints_are_where_the_application_wants_them() -> Scenario {
         .empty()
 }
 
-/// A page without JavaScript logs in and out.
+/// A page without JavaScript logs a user in and out.
 #[must_use]
 pub fn a_form_logs_in_and_out() -> Scenario {
     let back = [ALICE[0], ALICE[1], ("return_to", "/shop/orders?page=2")];
@@ -436,7 +435,8 @@ pub fn a_form_logs_in_and_out() -> Scenario {
         .sets_cookies(BOTH)
 }
 
-/// The login page is shown again, with the reason and the way back. A way to another host is none.
+/// The response sends the browser back to the login page, with the reason and the way back. It
+/// drops a way to another host.
 #[must_use]
 pub fn a_form_that_is_refused_shows_the_login_page() -> Scenario {
     let wrong = |back| {
@@ -459,7 +459,7 @@ pub fn a_form_that_is_refused_shows_the_login_page() -> Scenario {
         .sets_cookies(BOTH)
 }
 
-/// Otherwise a page elsewhere could log a browser in as the attacker, or out.
+/// Otherwise, a page of another site could log a browser out, or in as the attacker.
 #[must_use]
 pub fn a_form_of_another_site_is_refused() -> Scenario {
     let text = "a request from another site may not use cookies";
@@ -478,7 +478,7 @@ pub fn a_form_of_another_site_is_refused() -> Scenario {
         .send(me().bearer("{access}"), 200)
 }
 
-/// In the application of most scenarios, forms are off.
+/// The application of most scenarios takes no forms.
 #[must_use]
 pub fn a_form_is_refused_where_none_are_taken() -> Scenario {
     Scenario::new("a_form_is_refused_where_none_are_taken")
@@ -487,15 +487,15 @@ pub fn a_form_is_refused_where_none_are_taken() -> Scenario {
         .json("/reason", "unsupported_media_type")
 }
 
-/// Extractors give a handler the device, the token and the verdict, and it answers with a redirect
-/// of its own that sets the cookies.
+/// Extractors give a handler the device, the token and the verdict. It answers with its own
+/// redirect that sets the cookies.
 #[must_use]
 pub fn a_login_of_the_applications_own_sets_cookies_in_its_response() -> Scenario {
     let cookies = "__Host-gatepass={access}; __Host-gatepass-refresh={refresh}";
     let enter = || Request::post("/shop/enter").header("user-agent", "Shopper/1.0");
     let cross = |request: Request| request.header("sec-fetch-site", "cross-site");
     Scenario::new("a_login_of_the_applications_own_sets_cookies_in_its_response")
-        // A token that is no good doesn't matter there.
+        // A bad token doesn't matter there.
         .send(enter().bearer("x"), 303)
         .header("location", "/shop/me")
         .header("cache-control", "no-store")
@@ -523,7 +523,7 @@ pub fn a_login_of_the_applications_own_sets_cookies_in_its_response() -> Scenari
         .shop_error("missing", "no credentials were presented")
 }
 
-/// The gate loads it once, and again after half a minute.
+/// The gate loads the record once, and again after half a minute.
 #[must_use]
 pub fn a_handler_gets_the_applications_own_record_of_the_user() -> Scenario {
     let customer = || Request::get("/shop/customer").bearer("{access}");
@@ -542,7 +542,7 @@ pub fn a_handler_gets_the_applications_own_record_of_the_user() -> Scenario {
         .shop_error("missing", "no credentials were presented")
 }
 
-/// Its access token is good, and it has no record any more.
+/// The access token is good, but the application has no record of the user any more.
 #[must_use]
 pub fn a_user_without_a_record_is_refused_at_once() -> Scenario {
     let customer = || Request::get("/shop/customer").bearer("{access}");
@@ -555,7 +555,7 @@ pub fn a_user_without_a_record_is_refused_at_once() -> Scenario {
         .send(me().bearer("{access}"), 200)
 }
 
-/// A handler behind an optional gate takes users of sessions and of keys, and no one else.
+/// A handler behind an optional gate takes users with a session or with a key, and no one else.
 #[must_use]
 pub fn an_api_key_works_beside_sessions() -> Scenario {
     let orders = || Request::get("/shop/orders");
@@ -569,10 +569,10 @@ pub fn an_api_key_works_beside_sessions() -> Scenario {
         .shop_error("missing", "no credentials were presented")
         .send(orders(), 401)
         .shop_error("missing", "no credentials were presented")
-        // A bad token stays bad.
+        // The key doesn't replace a bad token.
         .send(orders().bearer("x").header("x-api-key", "key of bob"), 401)
         .shop_error("malformed", "the token is malformed")
-        // Other gates don't know the key.
+        // The other gates don't know the key.
         .send(me().header("x-api-key", "key of bob"), 401)
         .shop_error("missing", "no credentials were presented")
 }

@@ -1,4 +1,4 @@
-//! Scenarios of users who show again who they are (RFC 9470).
+//! Scenarios of users who authenticate again (RFC 9470).
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn vault(token: &str) -> Request {
 }
 
 impl Scenario {
-    /// The vault must be refused, because the authentication is too weak.
+    /// The vault refuses the token because its authentication is too weak.
     fn needs_the_passkey(self, token: &str) -> Self {
         let told = "another kind of authentication is required";
         let challenge = format!(
@@ -43,7 +43,7 @@ impl Scenario {
             .header("www-authenticate", challenge)
     }
 
-    /// A transfer with the token must be refused, because the authentication is too old.
+    /// A transfer refuses the token because its authentication is too old.
     fn needs_the_password(self, token: &str) -> Self {
         let told = "a more recent authentication is required";
         let challenge = format!(
@@ -56,7 +56,7 @@ impl Scenario {
     }
 }
 
-/// A refresh does not do it; the tokens of before stay as old as they are.
+/// A refresh doesn't help, and earlier tokens keep their age.
 #[must_use]
 pub fn an_old_authentication_is_renewed_by_the_password() -> Scenario {
     Scenario::new("an_old_authentication_is_renewed_by_the_password")
@@ -82,7 +82,7 @@ pub fn an_old_authentication_is_renewed_by_the_password() -> Scenario {
         .send(transfer("{recent}"), 200)
         .needs_the_password("{access}")
         .send(me("{access}"), 200)
-        // A refresh keeps what the password has shown.
+        // A refresh keeps the new authentication.
         .send(refresh("{next}"), 200)
         .keep("/access_token", "recent")
         .send(transfer("{recent}"), 200)
@@ -90,7 +90,7 @@ pub fn an_old_authentication_is_renewed_by_the_password() -> Scenario {
         .needs_the_password("{recent}")
 }
 
-/// Nor is anything else changed by it.
+/// The attempt changes nothing else either.
 #[must_use]
 pub fn a_wrong_password_renews_nothing() -> Scenario {
     let broken = |body: serde_json::Value| {
@@ -117,7 +117,7 @@ pub fn a_wrong_password_renews_nothing() -> Scenario {
         .lives("{access}", "{refresh}")
 }
 
-/// The token says whose password it is; the body does not.
+/// The token decides whose password it is, and the body doesn't.
 #[must_use]
 pub fn nobody_reauthenticates_as_somebody_else() -> Scenario {
     let as_root = Request::post("/auth/reauthenticate")
@@ -136,7 +136,7 @@ pub fn nobody_reauthenticates_as_somebody_else() -> Scenario {
         .json("/subject", "alice")
 }
 
-/// Nor is one of which there is only a refresh token, or none at all.
+/// A refresh token alone, or no token, doesn't suffice either.
 #[must_use]
 pub fn an_ended_session_is_not_reauthenticated() -> Scenario {
     let password = "alice's password";
@@ -163,7 +163,7 @@ pub fn an_ended_session_is_not_reauthenticated() -> Scenario {
         )
 }
 
-/// Another tab may still be about to use the old one.
+/// Another tab may still use the old refresh token.
 #[must_use]
 pub fn a_reauthentication_spends_the_refresh_token_as_a_refresh_does() -> Scenario {
     Scenario::new("a_reauthentication_spends_the_refresh_token_as_a_refresh_does")
@@ -208,8 +208,8 @@ pub fn a_reauthentication_reads_the_user_again() -> Scenario {
         )
 }
 
-/// The application has verified the passkey by itself. A refresh keeps what it has shown, and the
-/// tokens of before are as weak as they were.
+/// The application has verified the passkey itself. A refresh keeps the strength, and earlier
+/// tokens stay weak.
 #[must_use]
 pub fn a_weak_authentication_is_made_strong_by_a_passkey() -> Scenario {
     Scenario::new("a_weak_authentication_is_made_strong_by_a_passkey")
@@ -231,7 +231,7 @@ pub fn a_weak_authentication_is_made_strong_by_a_passkey() -> Scenario {
         .send(transfer("{strong}"), 200)
         .needs_the_passkey("{access}")
         .needs_the_password("{access}")
-        // The token of before is good, and a refresh would bring more.
+        // The earlier token is still good, and a refresh would bring more rights.
         .send(me("{access}"), 200)
         .header("gatepass-refresh", "grant_changed")
         .send(refresh("{next}"), 200)
@@ -241,13 +241,13 @@ pub fn a_weak_authentication_is_made_strong_by_a_passkey() -> Scenario {
         .send(introspect("{strong}"), 200)
         .json("/amr", json!(["hwk", "user"]))
         .json("/acr", "phr")
-        // The password says nothing of how strong it is, so the strength of the passkey is gone.
+        // The password doesn't say how strong it is, so the passkey's strength is gone.
         .send(reauthenticate("{strong}", "alice's password"), 200)
         .keep("/access_token", "weak")
         .needs_the_passkey("{weak}")
 }
 
-/// In cookies, if the tokens were there.
+/// A client with cookies gets cookies.
 #[must_use]
 pub fn a_step_up_by_cookie_is_answered_by_cookies() -> Scenario {
     let post = |path: &str| Request::post(path).cookies(COOKIES);
@@ -271,7 +271,7 @@ pub fn a_step_up_by_cookie_is_answered_by_cookies() -> Scenario {
         .send(Request::get("/auto/vault").cookies(COOKIES), 200)
 }
 
-/// Users choose an account at their identity provider, and may choose another one.
+/// The identity provider lets users choose an account, and they may choose another one.
 #[must_use]
 pub fn a_step_up_as_another_user_is_refused() -> Scenario {
     Scenario::new("a_step_up_as_another_user_is_refused")

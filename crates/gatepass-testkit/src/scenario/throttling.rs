@@ -12,14 +12,14 @@ use super::{
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Request {
-    /// The request as a proxy passes it on from this address.
+    /// The request as a proxy forwards it from this address.
     fn from(self, address: impl Into<String>) -> Self {
         self.header("x-forwarded-for", address.into())
     }
 }
 
 impl Scenario {
-    /// Sends `request`, which comes so many seconds too early.
+    /// Sends `request` this many seconds too early.
     fn send_too_early(self, request: Request, secs: &'static str) -> Self {
         self.send(request, 429)
             .json("/error", "slow_down")
@@ -37,7 +37,7 @@ impl Scenario {
     }
 }
 
-/// The sixth within a short time, with a right password and with a wrong one.
+/// The server refuses the sixth attempt within a short time, with a right or a wrong password.
 #[must_use]
 pub fn too_many_attempts_are_told_when_to_try_again() -> Scenario {
     let guess = || login("bob", "a guess").from("203.0.113.7");
@@ -54,7 +54,7 @@ pub fn too_many_attempts_are_told_when_to_try_again() -> Scenario {
         .send(right(), 200)
 }
 
-/// An unknown name is treated like a known one.
+/// The server treats an unknown name like a known one.
 #[must_use]
 pub fn a_delay_grows_with_each_attempt_and_is_over_with_a_login() -> Scenario {
     let grows = |scenario: Scenario, name: &'static str| {
@@ -81,7 +81,7 @@ pub fn a_delay_grows_with_each_attempt_and_is_over_with_a_login() -> Scenario {
         )
 }
 
-/// A stolen access token is no way round the bounds, and neither is another endpoint.
+/// A stolen access token doesn't evade the bounds, and neither does another endpoint.
 #[must_use]
 pub fn attempts_at_all_endpoints_count_together() -> Scenario {
     let again = |password: &str| {
@@ -107,7 +107,7 @@ pub fn attempts_at_all_endpoints_count_together() -> Scenario {
         .send(login("bob", "bob's password"), 200)
 }
 
-/// Twenty strangers guess at twenty addresses. The user has logged in at home before.
+/// Twenty strangers guess from twenty addresses. The user has logged in at home before.
 #[must_use]
 pub fn strangers_delay_no_user_at_a_known_address() -> Scenario {
     let own = |address: &str| login("alice", "alice's password").from(address);
@@ -123,14 +123,14 @@ pub fn strangers_delay_no_user_at_a_known_address() -> Scenario {
             "bad_credentials",
         )
         .send(own("203.0.113.7"), 200)
-        // Also with another address of the same network.
+        // Another address of the same network is known as well.
         .pass(SECOND)
         .send(own("2001:db8::7"), 200)
         .send_too_early(own("203.0.113.8"), "2")
         .send(own("2001:db8::8"), 200)
 }
 
-/// A list of stolen passwords, tried with one guess each.
+/// An attacker tries a list of stolen passwords with one guess each.
 #[must_use]
 pub fn an_address_that_tries_many_names_has_to_wait() -> Scenario {
     let guess = |number: usize| login(&format!("user {number}"), "a guess");

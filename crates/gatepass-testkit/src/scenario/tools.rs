@@ -1,5 +1,4 @@
-//! A service that issues no tokens itself and trusts another issuer: the tools, as an MCP server
-//! has them.
+//! The tools: a service that issues no tokens and trusts another issuer, as an MCP server does.
 
 use std::time::Duration;
 
@@ -20,9 +19,9 @@ use super::{
     wording,
 };
 
-/// The tools: a third application, whose users log in elsewhere. It is described as a protected
-/// resource, and takes the logout tokens of the issuer that it trusts. A driver mounts its
-/// [`metadata`](Self::metadata), its [`endpoints`](Self::endpoints), those of the
+/// The tools: a third application, whose users log in at another service. It describes itself as a
+/// protected resource, and takes logout tokens of the issuer that it trusts. A driver mounts its
+/// [`metadata`](Self::metadata), its [`endpoints`](Self::endpoints), the endpoints of its
 /// [`logins`](Self::logins), and these routes:
 ///
 /// | route | requires | answers |
@@ -40,29 +39,29 @@ pub struct Tools {
     pub authority: Authority,
     /// Its description.
     pub metadata: ResourceMetadata,
-    /// Its own endpoints, for sessions that a login through the trusted issuer begins.
+    /// Its own endpoints, for sessions that begin with a login at the trusted issuer.
     pub endpoints: Endpoints,
-    /// The endpoints of the issuers: the trusted one, the same with tokens for another service, and
-    /// one that pretends to be the trusted one.
+    /// The endpoints of three issuers: the trusted one, the same with tokens for another service,
+    /// and an impostor.
     pub logins: [Endpoints; 3],
     provider: Provider,
 }
 
 const TOOLS: &str = "https://tools.test/mcp";
 
-/// Keys of Ed25519: that of RFC 8410, section 10.3, and another.
+/// Two Ed25519 keys: the key of RFC 8410, section 10.3, and another one.
 const KEYS: [&str; 2] = [
     "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC",
     "MC4CAQAwBQYDK2VwBCIEIEA/cKGVyrlSd5HNmrNIV3sD9ZHfVmOTNiYlzMwpFAgi",
 ];
 
 impl Tools {
-    /// Starts it and its issuers with the users of [`USERS`](super::USERS), and stores that forget
-    /// all when the process ends.
+    /// Starts the tools and their issuers with the users of [`USERS`](super::USERS) and stores in
+    /// memory.
     ///
     /// # Errors
     ///
-    /// An error says what the machine lacks.
+    /// If the machine lacks something, for example random numbers.
     pub async fn start(
         clock: impl Clock + Clone,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
@@ -106,7 +105,7 @@ impl Tools {
         })
     }
 
-    /// The facts that a handler learns about a user.
+    /// The claims that a handler learns about a user.
     #[must_use]
     pub fn me(pass: &Pass) -> Value {
         json!({
@@ -118,14 +117,14 @@ impl Tools {
         })
     }
 
-    /// Tokens that the trusted issuer could sign now about its user `alice`, by name: good logout
-    /// tokens, and others that are refused in their place.
+    /// Tokens that the trusted issuer could sign now about its user `alice`, by name. Some are good
+    /// logout tokens, and the endpoint refuses the others.
     #[must_use]
     pub fn logout_tokens(&self) -> Value {
         self.provider.logout_tokens()
     }
 
-    /// Revokes the token of the user.
+    /// Revokes the user's token.
     ///
     /// # Errors
     ///
@@ -175,14 +174,14 @@ pub(super) fn me() -> Request {
     Request::get("/tools/me")
 }
 
-/// A challenge of the tools with these parameters between its realm and the URL of the description.
+/// A challenge of the tools with these parameters between its realm and its metadata URL.
 fn challenge(parameters: &str) -> String {
     let metadata = "https://tools.test/.well-known/oauth-protected-resource/mcp";
     format!(r#"Bearer realm="https://tools.test"{parameters}, resource_metadata="{metadata}""#)
 }
 
 impl Scenario {
-    /// A user of [`USERS`](super::USERS) logs in at one of the logins.
+    /// A user of [`USERS`](super::USERS) logs in at one of the [`logins`](Tools::logins).
     pub(super) fn logged_in_at(self, login: &str, name: &str) -> Self {
         let password = format!("{name}'s password");
         let path = format!("/logins/{login}/login");
@@ -204,7 +203,7 @@ impl Scenario {
     }
 }
 
-/// RFC 9728: from the URL of a resource to a token for it.
+/// A client gets from the URL of a resource to a token for it (RFC 9728).
 #[must_use]
 pub fn a_client_finds_out_who_issues_tokens_for_a_resource() -> Scenario {
     let path = "/.well-known/oauth-protected-resource/mcp";
@@ -240,7 +239,7 @@ pub fn a_client_finds_out_who_issues_tokens_for_a_resource() -> Scenario {
         .send(me().bearer("{access}"), 200)
 }
 
-/// A handler learns who it is, and that it is no user of the service's own.
+/// The handler learns who the user is, and that another issuer vouches for the user.
 #[must_use]
 pub fn a_token_of_a_trusted_issuer_passes_the_gate() -> Scenario {
     Scenario::new("a_token_of_a_trusted_issuer_passes_the_gate")
@@ -263,7 +262,7 @@ pub fn a_token_of_a_trusted_issuer_passes_the_gate() -> Scenario {
         )
 }
 
-/// By the same rules as tokens of the service's own.
+/// The gate applies the rules of the service's own tokens.
 #[must_use]
 pub fn scopes_of_a_trusted_issuer_are_judged() -> Scenario {
     let lacks = r#", error="insufficient_scope", error_description="the token lacks a scope", scope="admin""#;
@@ -282,7 +281,7 @@ pub fn scopes_of_a_trusted_issuer_are_judged() -> Scenario {
         })
 }
 
-/// A token for another service, one of an impostor, and one of an issuer that isn't trusted.
+/// A token for another service, a token of an impostor, and a token of an untrusted issuer.
 #[must_use]
 pub fn tokens_of_others_are_refused() -> Scenario {
     let no_key = "the token names no key that is trusted here";
@@ -304,12 +303,12 @@ pub fn tokens_of_others_are_refused() -> Scenario {
             "bad_signature",
             "the signature of the token is not valid",
         )
-        // The other way round as well.
+        // The main application doesn't accept the trusted issuer's tokens either.
         .send(Request::get("/me").bearer("{access}"), 401)
         .json("/reason", "unknown_key")
 }
 
-/// The clocks may disagree by half a minute.
+/// The clocks may differ by half a minute.
 #[must_use]
 pub fn a_token_of_a_trusted_issuer_expires() -> Scenario {
     Scenario::new("a_token_of_a_trusted_issuer_expires")
@@ -320,7 +319,7 @@ pub fn a_token_of_a_trusted_issuer_expires() -> Scenario {
         .refused_by_tools(me().bearer("{access}"), "expired", "the token has expired")
 }
 
-/// Here alone: the issuer goes on with the session.
+/// Only the tools revoke it. The issuer's session continues.
 #[must_use]
 pub fn a_logout_revokes_the_token_of_a_trusted_issuer() -> Scenario {
     let logout = || Request::post("/tools/logout").bearer("{access}");

@@ -1,4 +1,4 @@
-//! The answers of an application in a scenario, so that two applications can be compared.
+//! The answers of an application in a scenario, for a comparison with another application.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::{Request, Response};
 
-/// Members of JSON bodies, and header fields, whose values are random.
+/// JSON members and header fields with random values.
 const IDS: [&str; 6] = ["id", "jti", "kid", "session_id", "sid", "x-request-id"];
-/// Header fields that are lists, of which the order says nothing.
+/// Header fields whose values are lists in any order.
 const LISTS: [&str; 5] = [
     "access-control-allow-headers",
     "access-control-allow-methods",
@@ -23,11 +23,14 @@ const LISTS: [&str; 5] = [
 /// The answers of an application in a scenario, to the byte except for values that no two runs
 /// share.
 ///
-/// Tokens and ids stand as numbers in the order of their first appearance, so that the same token
-/// in two places is still seen to be the same. The field `Date` and the number `refresh_at`, which
-/// has jitter, are left out, and so are what CORS says to a request without `Origin`, which it does
-/// not concern, an `Allow` outside of a 405, and the length of a 304; header fields are sorted, and
-/// so are those that are lists.
+/// Numbers replace tokens and ids in the order of their first appearance, so the same token still
+/// looks the same in two places. Header fields are sorted, and lists in them as well. The
+/// transcript omits:
+///
+/// * the field `Date`, and the number `refresh_at`, which has jitter
+/// * the answer of CORS to a request without `Origin`
+/// * `Allow` outside of a 405
+/// * the length of a 304
 ///
 /// ```no_run
 /// # use gatepass_testkit::scenario::{Driver, Mismatch, Scenario, run};
@@ -51,14 +54,14 @@ struct Reply {
 }
 
 impl Transcript {
-    /// How many replies there are.
+    /// The number of replies.
     #[must_use]
     pub fn replies(&self) -> usize {
         self.replies.len()
     }
 
-    /// Without the header fields of these names, in lower case: such as those of a middleware of
-    /// the framework.
+    /// Drops the header fields of these names (in lower case), for example those of a framework's
+    /// middleware.
     #[must_use]
     pub fn without_headers(mut self, names: &[&str]) -> Self {
         for reply in &mut self.replies {
@@ -68,7 +71,7 @@ impl Transcript {
         self
     }
 
-    /// The first reply that is another than the one of `expected`, in words.
+    /// Describes the first reply that differs from `expected`.
     #[must_use]
     pub fn difference(&self, expected: &Self) -> Option<String> {
         for (own, expected) in self.replies.iter().zip(&expected.replies) {
@@ -84,7 +87,7 @@ impl Transcript {
         (own != expected).then(|| format!("{own} replies instead of {expected}"))
     }
 
-    /// Adds the response to a request, which is shown as the scenario has it.
+    /// Adds a response to a request. Shows the request as the scenario has it.
     pub(super) fn add(&mut self, request: &Request, response: &Response) {
         let body = String::from_utf8_lossy(&response.body).into_owned();
         let mut random = HashSet::new();
@@ -123,7 +126,7 @@ impl Transcript {
         });
     }
 
-    /// The text with a number for each token in it, and for each of these.
+    /// The text with a number for each token and each of these values.
     fn numbered(&mut self, text: &str, random: &HashSet<String>) -> String {
         let in_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let mut numbered = String::with_capacity(text.len());

@@ -1,4 +1,4 @@
-//! How scenarios say the things that many of them say.
+//! Phrases that many scenarios share.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ pub(super) const ACCESS: &str = "__Host-gatepass";
 pub(super) const REFRESH: &str = "__Host-gatepass-refresh";
 pub(super) const BOTH: &[&str] = &[ACCESS, REFRESH];
 
-/// The cookies that a browser sends: those that are kept as `access` and `refresh`.
+/// The cookies of a browser, kept as `access` and `refresh`.
 pub(super) const COOKIES: &str = "__Host-gatepass={access}; __Host-gatepass-refresh={refresh}";
 
 pub(super) fn login(username: &str, password: &str) -> Request {
@@ -31,11 +31,10 @@ pub(super) fn logout(token: &str) -> Request {
     Request::post("/auth/logout").bearer(token)
 }
 
-/// The endpoints that OAuth clients call for their tokens.
+/// The endpoints for the tokens of OAuth clients.
 pub(super) const OAUTH: [&str; 3] = ["/auth/token", "/auth/revoke", "/auth/introspect"];
 
-/// A form to the token endpoint. A kept value that is filled into it has a name of letters and
-/// underscores.
+/// A form to the token endpoint. The name of a kept value in it has only letters and underscores.
 pub(super) fn token(parameters: &[(&str, &str)]) -> Request {
     Request::post("/auth/token").form(parameters)
 }
@@ -44,7 +43,7 @@ pub(super) fn revoke(token: &str) -> Request {
     Request::post("/auth/revoke").form(&[("token", token)])
 }
 
-/// Asks as a confidential client what a token is.
+/// Asks about a token as a confidential client.
 pub(super) fn introspect(token: &str) -> Request {
     let asked = Request::post("/auth/introspect").form(&[("token", token)]);
     asked.by_gateway()
@@ -79,7 +78,7 @@ impl Request {
 }
 
 impl Scenario {
-    /// Logs `alice` in for the client `gateway`; the tokens are kept under these names.
+    /// Logs `alice` in at the client `gateway`, and keeps the tokens under these names.
     pub(super) fn logged_in_by_gateway(self, access: &'static str, refresh: &'static str) -> Self {
         let login = token(&password("alice", "alice's password"));
         self.send(login.by_gateway(), 200)
@@ -87,7 +86,7 @@ impl Scenario {
             .keep("/refresh_token", refresh)
     }
 
-    /// Sends `request`, which must be refused as RFC 6749 §5.2 says, without a challenge.
+    /// Sends `request`, which the server must refuse as RFC 6749 §5.2 says, without a challenge.
     pub(super) fn send_refused(
         self,
         request: Request,
@@ -101,7 +100,7 @@ impl Scenario {
             .json("/reason", reason)
     }
 
-    /// Sends `request`, which must be refused because its client is not who it says.
+    /// Sends `request`, which the server must refuse because its client doesn't prove itself.
     pub(super) fn send_bad_client(self, request: Request) -> Self {
         self.send(request, 401)
             .header(
@@ -113,12 +112,12 @@ impl Scenario {
             .json("/reason", "invalid_client")
     }
 
-    /// Logs `name` in with its own password; its tokens are kept as `access` and `refresh`.
+    /// Logs `name` in with its password, and keeps the tokens as `access` and `refresh`.
     pub(super) fn logged_in(self, name: &'static str) -> Self {
         self.logged_in_as(name, "access", "refresh")
     }
 
-    /// Logs `name` in with its own password; its tokens are kept under these names.
+    /// Logs `name` in with its password, and keeps the tokens under these names.
     pub(super) fn logged_in_as(
         self,
         name: &'static str,
@@ -130,7 +129,7 @@ impl Scenario {
             .keep("/refresh_token", refresh)
     }
 
-    /// Logs `name` in where cookies are what a login gets; their values are kept as `access` and
+    /// Logs `name` in at an application with cookies, and keeps their values as `access` and
     /// `refresh`.
     pub(super) fn logged_in_by_cookie(self, name: &'static str) -> Self {
         self.send(login(name, &format!("{name}'s password")), 200)
@@ -139,7 +138,7 @@ impl Scenario {
             .keep_cookie(REFRESH, "refresh")
     }
 
-    /// The response sets both cookies, and gives no tokens to scripts.
+    /// The response sets both cookies, and its body has no tokens.
     pub(super) fn gets_cookies(self) -> Self {
         self.sets_cookies(BOTH).tells_no_tokens()
     }
@@ -152,14 +151,14 @@ impl Scenario {
             .header("cache-control", "no-store")
     }
 
-    /// The response's body has both tokens, and sets no cookie.
+    /// The response's body has both tokens, and it sets no cookie.
     pub(super) fn gets_tokens(self) -> Self {
         self.json("/token_type", "Bearer")
             .keep("/access_token", "access")
             .keep("/refresh_token", "refresh")
     }
 
-    /// Sends a request that must be refused because a page of another site caused it.
+    /// Sends a request that the server must refuse as caused by a page of another site.
     pub(super) fn send_cross_site(self, request: Request) -> Self {
         self.send(request, 403)
             .json("/error", "cross_site_request")
@@ -167,7 +166,7 @@ impl Scenario {
             .no_header("www-authenticate")
     }
 
-    /// Sends `request`, which must be refused as RFC 6750 §3.1 says for a token that is no good.
+    /// Sends `request`, which the server must refuse as RFC 6750 §3.1 says for a bad token.
     pub(super) fn send_bad_token(
         self,
         request: Request,
@@ -184,7 +183,7 @@ impl Scenario {
             .header("cache-control", "no-store")
     }
 
-    /// Sends a request without any credentials, which must be refused as such.
+    /// Sends a request without credentials, which the server must refuse as such.
     pub(super) fn send_anonymous(self, request: Request) -> Self {
         self.send(request, 401)
             .header("www-authenticate", REALM)
@@ -192,7 +191,7 @@ impl Scenario {
             .json("/reason", "missing")
     }
 
-    /// Sends `request`, which must be refused as a bad grant (RFC 6749 §5.2).
+    /// Sends `request`, which the server must refuse as a bad grant (RFC 6749 §5.2).
     pub(super) fn send_bad_grant(self, request: Request, reason: &'static str) -> Self {
         self.send(request, 401)
             .header("www-authenticate", REALM)
@@ -200,7 +199,7 @@ impl Scenario {
             .json("/reason", reason)
     }
 
-    /// Sends `request`, which cannot be understood.
+    /// Sends `request`, which the server can't understand.
     pub(super) fn send_bad_request(
         self,
         request: Request,
@@ -213,13 +212,13 @@ impl Scenario {
             .no_header("www-authenticate")
     }
 
-    /// Both tokens of a session must be refused, because it was ended.
+    /// The server must refuse both tokens of a session, because it was ended.
     pub(super) fn has_ended(self, access: &str, token: &str) -> Self {
         self.send_bad_token(me(access), "the token has been revoked", "revoked")
             .send_bad_grant(refresh(token), "session_ended")
     }
 
-    /// Both tokens of a session must work. The refresh token is spent by it.
+    /// Both tokens of a session must work. This spends the refresh token.
     pub(super) fn lives(self, access: &str, token: &str) -> Self {
         self.send(me(access), 200).send(refresh(token), 200)
     }

@@ -270,7 +270,7 @@ pub async fn an_authentication_need_not_rotate<S: SessionStore>(
     assert_eq!(given.load(&expected).await, expected);
 }
 
-/// The store remembers the address of the last refresh, if known.
+/// The store remembers the address and the browser of the last refresh, as far as it knows them.
 pub async fn an_advance_remembers_from_where_it_came<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
