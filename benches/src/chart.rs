@@ -1,12 +1,12 @@
 //! Charts in SVG.
 //!
-//! They are written by hand: two kinds of them take fewer lines than the dependencies of a crate
-//! that draws.
+//! This module writes them itself: two kinds of charts take fewer lines than the dependencies of a
+//! drawing crate.
 
 use crate::table::{Goal, Row};
 
 const WIDTH: f64 = 900.0;
-/// The width of the names at the left.
+/// The width of the names on the left.
 const NAMES: f64 = 430.0;
 const ROW: f64 = 22.0;
 const HEIGHT: f64 = 320.0;
@@ -16,10 +16,10 @@ const GOOD: &str = "#2f7d4f";
 const BAD: &str = "#b3452c";
 const COLORS: [&str; 3] = ["#2b6cb0", "#b3452c", "#2f7d4f"];
 
-/// A bar for each row with a goal, as a part of what the goal allows. Bars up to the line at 1 have
-/// reached it. `None` without such a row.
+/// A bar for each row with a goal, as a share of what the goal allows. A bar that ends before the
+/// line at 1 has reached its goal. `None` if no row has a goal.
 pub(crate) fn goals(rows: &[Row]) -> Option<String> {
-    /// Longer bars are cut off.
+    /// The chart cuts longer bars off.
     const MOST: f64 = 2.0;
     let judged: Vec<_> = rows
         .iter()
@@ -65,7 +65,7 @@ pub(crate) fn goals(rows: &[Row]) -> Option<String> {
     Some(svg(height, &marks))
 }
 
-/// How much of what its goal allows a row uses at this value.
+/// The share of its goal that a row uses at this value.
 fn used(row: &Row, value: f64) -> Option<f64> {
     match row.goal {
         Goal::AtMost(most) => Some((value / most).max(0.0)),
@@ -80,7 +80,7 @@ pub(crate) struct Line {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-/// A chart of lines whose axes are logarithmic: whole powers of ten are marked.
+/// A line chart with logarithmic axes. It marks whole powers of ten.
 pub(crate) fn lines(title: &str, below: &str, all: &[Line]) -> String {
     let points = || all.iter().flat_map(|line| &line.points);
     let range = |values: Vec<f64>| {

@@ -1,4 +1,4 @@
-//! A fresh process that loads a denylist, so that its memory is that of the denylist.
+//! A new process that loads a denylist, so its memory is the memory of the denylist.
 
 use std::{env, fs, process::Command};
 
@@ -18,38 +18,38 @@ use crate::{
 /// The argument that makes this program such a process.
 pub(crate) const FLAG: &str = "--child";
 
-/// Entries in a pull: few, so that their own memory is small beside that of the denylist.
+/// Entries in a pull. They are few, so their own memory is small next to the denylist.
 const PART: u32 = 10_000;
-/// Above so many entries, they are loaded once.
+/// The process loads more entries than this only once.
 const MANY: u32 = 1_000_000;
-/// Tokens that are checked.
+/// Tokens to check.
 const TOKENS: usize = 4096;
 
-/// A denylist that was loaded.
+/// A loaded denylist.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Loaded {
     pub(crate) entries: u32,
     /// Resident bytes of an entry after the load, and at the peak of it.
     pub(crate) bytes: f64,
     pub(crate) peak: f64,
-    /// CPU seconds of a load, without those in which the log makes the entries.
+    /// CPU seconds of a load, without the time in which the log makes the entries.
     pub(crate) seconds: Quartiles,
     pub(crate) checks: Option<Checks>,
 }
 
-/// The checks of good tokens of HS256, by CPU time.
+/// The checks of good HS256 tokens, by CPU time.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Checks {
-    /// The verification of a token among the entries, of that among none.
+    /// The verification of a token among the entries, as a share of one without entries.
     pub(crate) of_none: Quartiles,
-    /// Nanoseconds of the check alone: the cost of a good token, less that of one that is refused
-    /// just before its revocation is looked up.
+    /// Nanoseconds of the check alone. This is the cost of a good token, minus the cost of a token
+    /// that is refused just before the verifier looks up its revocation.
     pub(crate) nanoseconds: Quartiles,
-    /// The same verification on two threads at once, of that on one.
+    /// The same verification on two threads at once, as a share of one thread.
     pub(crate) two_of_one: Quartiles,
 }
 
-/// Loads so many entries in a process of its own, and perhaps checks tokens among them.
+/// Loads this many entries in a new process, and checks tokens among them if `checks` is true.
 pub(crate) fn load(entries: u32, checks: bool, size: Size) -> anyhow::Result<Loaded> {
     let checks = if checks { "checks" } else { "no checks" };
     let size = size.pick("quick", "full");
@@ -61,7 +61,7 @@ pub(crate) fn load(entries: u32, checks: bool, size: Size) -> anyhow::Result<Loa
     Ok(serde_json::from_slice(&child.stdout)?)
 }
 
-/// The process.
+/// The main function of the process.
 pub(crate) fn main(arguments: &[&str]) -> anyhow::Result<()> {
     let [entries, checks, size] = arguments else {
         anyhow::bail!("{FLAG} is for this program itself");
@@ -79,7 +79,7 @@ pub(crate) fn main(arguments: &[&str]) -> anyhow::Result<()> {
 
     // The allocator keeps the memory of a pull, and uses it again in the load.
     let drained = processing(|| log().drain())?;
-    // Forgets the peak so far (Linux).
+    // Resets the peak (Linux).
     fs::write("/proc/self/clear_refs", "5")?;
     let before = memory("VmRSS:")?;
     let mut loaded = None;
@@ -152,12 +152,12 @@ fn check(
     })
 }
 
-/// The bytes that this process has or had, by the name of the line in its status.
+/// The current or peak memory of this process in bytes, by the name of the line in its status.
 fn memory(name: &str) -> anyhow::Result<f64> {
     resident("self", name)
 }
 
-/// The bytes that a process has or had, by the name of the line in its status.
+/// The current or peak memory of a process in bytes, by the name of the line in its status.
 pub(crate) fn resident(process: &str, name: &str) -> anyhow::Result<f64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(name));

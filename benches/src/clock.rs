@@ -1,7 +1,7 @@
-//! The clocks by which work is timed.
+//! The clocks of the benchmarks.
 //!
-//! One thread's computing is measured by the CPU time of that thread: another process that takes
-//! the core meanwhile then doesn't count. Wall time is for claims about waiting.
+//! For work on one thread, the CPU time of that thread counts, so another process on the same core
+//! doesn't. Wall time is for claims about waiting.
 
 use std::time::Instant;
 

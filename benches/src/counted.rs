@@ -1,4 +1,4 @@
-//! A log that counts how often it is pulled.
+//! A log that counts its pulls.
 
 use std::sync::{
     Arc,
@@ -10,7 +10,7 @@ use gatepass::{
     store::{Cursor, GrantVersion, PullResult, RevocationLog, TokenId, TokenStatus},
 };
 
-/// The log, and its pulls so far.
+/// The log, and the number of its pulls.
 pub(crate) struct Counted<L> {
     pub(crate) log: L,
     pub(crate) pulls: Arc<AtomicU64>,

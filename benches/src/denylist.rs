@@ -1,5 +1,5 @@
-//! The denylist: what a check costs among a million live revocations, what they take, and how soon
-//! they are loaded.
+//! The denylist: the cost of a check among a million live revocations, their memory, and the time
+//! to load them.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 const REVOCATIONS: u32 = 1_000_000;
-/// Tokens that are checked: more than the processor's caches hold entries of.
+/// Tokens to check: more than there are entries in the processor's caches.
 const TOKENS: usize = 50_000;
 /// Entries in a pull.
 const PART: u32 = 100_000;
@@ -45,9 +45,9 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The check for revocations is the cost of a good token minus that of a token that is refused just
-/// before the denylist is asked, because it has expired. This difference is the whole check, with
-/// the lease and the second look at the clock.
+/// The check for revocations costs as much as a good token minus an expired one, which the verifier
+/// refuses just before it asks the denylist. This difference is the whole check, with the lease and
+/// the second reading of the clock.
 fn checks(table: &mut Table, runtime: &Runtime) -> anyhow::Result<()> {
     let key = Key::hs256()?;
     let good = runtime.block_on(key.tokens(TOKENS, SystemClock))?;
@@ -127,7 +127,7 @@ fn during_pulls(table: &mut Table, runtime: &Runtime) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The wall seconds of each of so many verifications, sorted.
+/// The wall seconds of each of this many verifications, sorted.
 fn timed(verifier: &Verifier, tokens: &[String], many: usize) -> anyhow::Result<Vec<f64>> {
     let requirements = Requirements::new();
     let mut token = in_turn(tokens);
@@ -135,7 +135,7 @@ fn timed(verifier: &Verifier, tokens: &[String], many: usize) -> anyhow::Result<
     for _ in 0..many {
         let token = token();
         let start = Instant::now();
-        // Yesterday's are refused.
+        // It refuses yesterday's tokens.
         let _ = at_once(verifier.verify(token, &requirements))?;
         waits.push(start.elapsed().as_secs_f64());
     }

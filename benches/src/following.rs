@@ -1,4 +1,4 @@
-//! The cost of nodes that follow the log of revocations, for the servers and for those who revoke.
+//! The cost of nodes that follow the log of revocations, for the servers and for revoking clients.
 
 pub(crate) mod postgres;
 
@@ -23,9 +23,9 @@ use crate::{
 
 /// Nodes that follow the log.
 const NODES: usize = 10;
-/// Revocations in a second.
+/// Revocations per second.
 const RATE: u32 = 100;
-/// How long the server is watched.
+/// How long it watches the server.
 const SECONDS: u32 = 10;
 
 pub(crate) fn redis(table: &mut Table) -> anyhow::Result<()> {
@@ -68,13 +68,13 @@ async fn measure(
     Ok(())
 }
 
-/// The work that servers have done since they started.
+/// The work of servers since their start.
 #[derive(Default)]
 struct Counts {
     scripts: f64,
     waits: f64,
     commands: f64,
-    /// Seconds of the processor.
+    /// Seconds of processor time.
     busy: f64,
 }
 
@@ -125,7 +125,7 @@ impl Counts {
     }
 }
 
-/// The work of the servers while so many nodes follow the log.
+/// The work of the servers while this many nodes follow the log.
 async fn watched(servers: &[&str], urls: &str, nodes: usize) -> anyhow::Result<Counts> {
     let store = RedisStore::connect(urls).await?;
     let mut sessions = Vec::new();
@@ -141,7 +141,7 @@ async fn watched(servers: &[&str], urls: &str, nodes: usize) -> anyhow::Result<C
         let builder = Authority::builder(ISSUER, AUDIENCE, secret.clone(), store);
         following.push(builder.build().await?);
     }
-    // All have told the servers their scripts, and wait.
+    // By then, all nodes have sent their scripts to the servers and are waiting.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = Counts::of(servers).await?;
     end(&store, sessions).await?;
@@ -150,7 +150,7 @@ async fn watched(servers: &[&str], urls: &str, nodes: usize) -> anyhow::Result<C
     Ok(counts)
 }
 
-/// Ends them, evenly.
+/// Ends the sessions at an even pace.
 async fn end(store: &RedisStore, sessions: Vec<SessionId>) -> anyhow::Result<()> {
     let start = Instant::now();
     for (number, id) in (1..).zip(sessions) {

@@ -1,5 +1,4 @@
-//! Many sessions that have expired or were ended, and what is left of them; and how requests
-//! fare meanwhile.
+//! Many expired and ended sessions: what the purge leaves of them, and how requests fare meanwhile.
 
 mod postgres;
 mod redis;
@@ -26,12 +25,12 @@ use crate::{
     token::{AUDIENCE, ISSUER, identity},
 };
 
-/// The sessions that a store is filled with.
+/// The sessions to fill a store with.
 #[derive(Clone, Copy)]
 struct Filling {
-    /// Those that have expired, so that a purge may remove them: thousands.
+    /// Thousands of expired sessions, which a purge may remove.
     expired: usize,
-    /// Those of them that their users ended, each with its entry in the log.
+    /// Thousands of these that their users ended, each with an entry in the log.
     ended: usize,
 }
 
@@ -43,35 +42,35 @@ const FULL: Filling = Filling {
     expired: 200_000,
     ended: 5_000,
 };
-/// Clients, and the pause that each makes between two requests: some hundred requests a second.
+/// Clients. With the pause that each makes between two requests, they send some hundred per second.
 const CLIENTS: usize = 4;
-/// The clients' users come after those whose sessions are purged.
+/// The clients' users have higher numbers than the users whose sessions are purged.
 const FIRST_USER: usize = 1_000_000_000;
 const PAUSE: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The seconds between two lines that say how it goes.
+/// Seconds between two lines of progress.
 const REPORTED: u64 = 10;
-/// Tasks that make the sessions at once.
+/// Tasks that make sessions at once.
 const MAKERS: usize = 64;
 
-/// A store that can be looked into.
+/// A store with a view of its contents.
 #[async_trait]
 trait Inside: Send + Sync {
     /// Its name in the table.
     fn name(&self) -> &'static str;
 
-    /// Opens it; with `clock` instead of its own.
+    /// Opens it, with `clock` if given instead of its own.
     async fn open(&self, clock: Option<LongAgo>) -> anyhow::Result<Arc<dyn SessionStore>>;
 
-    /// Makes the sessions in `store`, whose clock is [`LongAgo`], and returns the ids of those that
-    /// are to be ended.
+    /// Makes the sessions in `store`, whose clock is [`LongAgo`]. Returns the ids of the sessions
+    /// to end.
     async fn fill(
         &self,
         store: Arc<dyn SessionStore>,
         filling: Filling,
     ) -> anyhow::Result<Vec<SessionId>>;
 
-    /// Whether there is something left to purge besides what is `live`.
+    /// Whether the purge has removed everything but `live`.
     async fn is_clean(&self, live: &Contents) -> anyhow::Result<bool>;
 
     async fn contents(&self) -> anyhow::Result<Contents>;
@@ -81,7 +80,7 @@ trait Inside: Send + Sync {
 #[derive(Clone, Copy, Debug)]
 struct Contents {
     sessions: u64,
-    /// Entries of the log of revocations.
+    /// Entries of the revocation log.
     entries: u64,
     bytes: u64,
 }
@@ -121,7 +120,7 @@ fn run(table: &mut Table, runtime: &Runtime, store: &dyn Inside) -> anyhow::Resu
         table.figure(&what, left, "", Goal::AtMost(0.0));
     }
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
-    // Databases keep their files, and fill them again.
+    // Databases keep their files and fill them again.
     let what = format!(
         "size after the purge, free space in files included, {name}, before {:.0} MB",
         megabytes(before.bytes)
@@ -151,7 +150,7 @@ async fn fill(inside: &dyn Inside, filling: Filling) -> anyhow::Result<()> {
     .await
 }
 
-/// Does something with all of `what`, some at once.
+/// Does something with all of `what`, several at once.
 async fn at_once<T, F>(
     what: Vec<T>,
     act: impl Fn(T) -> F + Clone + Send + 'static,
@@ -173,14 +172,14 @@ where
     makers.join_all().await.into_iter().collect()
 }
 
-/// The milliseconds that each request took until there was nothing left to purge, and what the
-/// requests have made.
+/// The milliseconds of each request until the purge was done, and the contents that the requests
+/// made.
 async fn measure(inside: &dyn Inside) -> anyhow::Result<(Vec<f64>, Contents)> {
     let store = inside.open(None).await?;
     let builder = Authority::builder(ISSUER, AUDIENCE, MasterSecret::generate()?, store);
     let authority = builder
         .purge_interval(Duration::from_secs(1))
-        // A request that waits for long is to be measured, not to be refused.
+        // A slow request is measured and not refused.
         .store_timeout(PATIENCE)
         .build()
         .await?;
@@ -226,7 +225,7 @@ impl Work {
     }
 }
 
-/// Logs in, refreshes eight times, and logs out every other time, until all is purged.
+/// Logs in, refreshes eight times, and logs out every other time, until the purge is done.
 async fn requests(authority: &Authority, client: usize, work: &Work) -> anyhow::Result<Vec<f64>> {
     let mut waits = Vec::new();
     let mut timed = |start: Instant| waits.push(start.elapsed().as_secs_f64() * 1000.0);
@@ -234,10 +233,10 @@ async fn requests(authority: &Authority, client: usize, work: &Work) -> anyhow::
         if work.over.load(Ordering::Relaxed) {
             break;
         }
-        // Counted before: meanwhile the store may have fewer sessions than this, and never more.
+        // Counts first, so the store may have fewer sessions than this, but never more.
         work.logins.fetch_add(1, Ordering::Relaxed);
-        // Each time another user: a login of one who has too many sessions ends some, which is an
-        // entry in the log.
+        // Each login is of another user. A login above the maximum would end a session, and write
+        // an entry to the log.
         let user = identity(FIRST_USER + client + CLIENTS * number as usize)?;
         let start = Instant::now();
         let mut issued = authority.issue(user, Device::default()).await?;
@@ -273,7 +272,7 @@ impl Clock for LongAgo {
     }
 }
 
-/// A session of a user of its own.
+/// A session of its own user.
 pub(crate) fn new_session(number: usize) -> anyhow::Result<gatepass::store::NewSession> {
     let identity = identity(number)?;
     let mut id = [0; 18];

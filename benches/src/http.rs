@@ -1,10 +1,11 @@
-//! A guarded route against the same route without a gate, in axum, actix-web and warp, over
-//! loopback sockets that are kept alive. A third route has no gate, and its handler calls the
-//! verifier: the difference between that and the gate is the gate's own.
+//! A guarded route, compared with the same route without a gate, in axum, actix-web and warp. The
+//! clients use loopback sockets that stay open. A third route has no gate, and its handler calls
+//! the verifier. The difference between that route and the guarded one is the cost of the gate
+//! itself.
 //!
-//! Each application runs on a thread of its own, and another thread is all clients. A client writes
-//! the same bytes and reads an answer of known length. Its cost counts for each route alike, and
-//! is small, since it would otherwise hide the cost of the gate.
+//! Each application runs on its own thread, and another thread runs all clients. A client writes
+//! the same bytes and reads answers of known length. Every figure includes its cost, which must be
+//! small, or it would hide the cost of the gate.
 
 mod actix;
 mod answers;
@@ -28,26 +29,26 @@ use crate::{
 };
 
 const CONNECTIONS: usize = 16;
-/// A batch of requests, long beside a change of threads.
+/// The time of a batch of requests: long compared with a switch of threads.
 const BATCH: Duration = Duration::from_millis(10);
-/// Bytes for verified tokens: enough for those of all clients.
+/// Bytes for verified tokens: enough for all clients.
 const CACHE: u64 = 16 << 20;
 /// Entries in a pull.
 const PART: u32 = 100_000;
 
-/// How an application answers to `/`.
+/// The route `/` of an application.
 #[derive(Clone)]
 enum Route {
-    /// Without a look at the token.
+    /// It ignores the token.
     Bare,
-    /// By a handler that verifies the token itself.
+    /// Its handler verifies the token.
     Verifying(Verifier),
-    /// Behind a gate.
+    /// It is behind a gate.
     Guarded(Verifier),
 }
 
-/// Serves `/` in one of these ways, and `/cpu` without a gate: on a thread of its own, until the
-/// process ends.
+/// Serves `/` in one of these ways, and `/cpu` without a gate, on its own thread until the process
+/// ends.
 type Serve = fn(Route) -> anyhow::Result<std::net::SocketAddr>;
 
 const FRAMEWORKS: [(&str, Serve); 3] = [
@@ -57,7 +58,7 @@ const FRAMEWORKS: [(&str, Serve); 3] = [
 ];
 
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
-    // The verifiers' own tasks run here.
+    // The verifiers' tasks run on this runtime.
     let runtime = Runtime::new()?;
     for revocations in [0, 1_000, 1_000_000] {
         for (key, name, goal) in [

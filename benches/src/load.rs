@@ -1,26 +1,26 @@
-//! The other work of the machine while something is measured, from `/proc` (Linux).
+//! The machine's other work during a measurement, from `/proc` (Linux).
 
 use std::{collections::HashMap, fs, process};
 
-/// Other processes may take so much of one core, and the hypervisor so much of all cores, before a
-/// figure isn't to be trusted.
+/// The share of one core for other processes, and the share of all cores for the hypervisor, above
+/// which a figure isn't trustworthy.
 const OTHERS: f64 = 0.10;
 const STOLEN: f64 = 0.01;
-/// Ticks of all cores below which there is nothing to judge by: a tenth of a second or so.
+/// The fewest ticks of all cores to judge by: about a tenth of a second.
 const FEW: f64 = 20.0;
 
-/// The work that the machine has done since it started, in ticks of the kernel's clock.
+/// The machine's work since its start, in ticks of the kernel's clock.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Load {
     all: f64,
     stolen: f64,
-    /// By processes other than this one, its descendants and the kernel's threads.
+    /// The work of processes other than this one, its descendants and the kernel's threads.
     others: f64,
     cores: f64,
 }
 
 impl Load {
-    /// The load so far. All zero where the system doesn't say.
+    /// The load so far, or all zero if the system doesn't report it.
     pub(crate) fn now() -> Self {
         let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
         let cores = stat.lines().filter(|line| line.starts_with("cpu")).count();
@@ -42,8 +42,8 @@ impl Load {
         }
     }
 
-    /// The reason to distrust a figure that was measured between `before` and this, if there is
-    /// one; `None` if too little time has passed to say.
+    /// The reason, if any, to distrust a figure that was measured between `before` and this. `None`
+    /// if too little time has passed to judge.
     pub(crate) fn doubt_since(&self, before: &Self) -> Option<Option<String>> {
         let all = self.all - before.all;
         if all < FEW {
@@ -64,14 +64,14 @@ impl Load {
     }
 }
 
-/// The CPU seconds that servers have taken which this process has started.
+/// The CPU seconds of the servers that this process has started.
 pub(crate) fn servers_seconds() -> f64 {
-    // The unit in which Linux tells times to programs (`USER_HZ`).
+    // Linux reports times to programs in this unit (`USER_HZ`).
     const TICKS: f64 = 100.0;
     (ticks(process::id()) - own()) / TICKS
 }
 
-/// The ticks of this process, its descendants and the kernel's threads, which work for us.
+/// The ticks of this process, its descendants and the kernel's threads, which work for it.
 fn ours() -> f64 {
     const KERNEL_THREADS: u32 = 2;
     ticks(process::id()) + ticks(KERNEL_THREADS)
@@ -86,7 +86,7 @@ fn ticks(root: u32) -> f64 {
             continue;
         };
         let field = |place: usize| fields.get(place).copied().unwrap_or(0.0);
-        // Its own and those of its children that have ended, in user mode and in the kernel.
+        // Its own ticks and those of its ended children, in user mode and in the kernel.
         let ticks: f64 = [11, 12, 13, 14].into_iter().map(field).sum();
         processes.insert(pid, (field(1) as u32, ticks));
     }
@@ -110,7 +110,7 @@ fn own() -> f64 {
     fields.iter().skip(11).take(2).sum()
 }
 
-/// The id of a process, and its numbers after its name, which may have blanks and parentheses.
+/// The id of a process, and the numbers after its name. The name may have blanks and parentheses.
 fn fields(stat: &str) -> Option<(u32, Vec<f64>)> {
     let (pid, _) = stat.split_once(' ')?;
     let (_, rest) = stat.rsplit_once(") ")?;

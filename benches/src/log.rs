@@ -1,5 +1,5 @@
-//! A log of revocations in memory that makes its entries when they are pulled, so that none of them
-//! takes memory before.
+//! A log of revocations that makes its entries when a reader pulls them, so they take no memory
+//! before.
 
 use std::{
     hint::black_box,
@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 
 use crate::measure::at_once;
 
-/// The seconds within which the entries end: the usual life of an access token.
+/// Seconds until the entries end: the usual lifetime of an access token.
 const LIFE: u64 = 900;
 
 /// A log of entries by number, half of them of sessions and half of single tokens.
@@ -29,27 +29,27 @@ const LIFE: u64 = 900;
 pub(crate) struct Log(Arc<Inner>);
 
 struct Inner {
-    /// Before all others.
+    /// Entries in front of all others.
     first: Vec<Revocation>,
     /// Entries in a pull.
     part: u32,
-    /// Entries that there are so far.
+    /// The number of entries so far.
     length: AtomicU32,
     longer: Notify,
-    /// How many of them the reader has taken.
+    /// The number of entries that the reader has taken.
     taken: AtomicU32,
-    /// Whether the reader has taken a part, and hasn't asked for more yet.
+    /// Whether the reader has taken a part and hasn't asked for more yet.
     is_applied: AtomicBool,
     now: Timestamp,
 }
 
 impl Log {
-    /// A log of `length` entries, which come in parts of `part`.
+    /// A log of `length` entries, in parts of `part`.
     pub(crate) fn new(length: u32, part: u32) -> Self {
         Self::after(Vec::new(), length, part)
     }
 
-    /// The same, with these entries before them.
+    /// The same log, with `first` in front.
     pub(crate) fn after(first: Vec<Revocation>, length: u32, part: u32) -> Self {
         Self(Arc::new(Inner {
             first,
@@ -62,7 +62,7 @@ impl Log {
         }))
     }
 
-    /// Makes every entry and drops it again: the part of a load that isn't the reader's.
+    /// Makes every entry and drops it again. This is the share of a load that isn't the reader's.
     pub(crate) fn drain(&self) -> anyhow::Result<()> {
         let mut cursor = None;
         loop {
@@ -84,7 +84,7 @@ impl Log {
         }
     }
 
-    /// Adds as many entries, and tells the reader.
+    /// Adds this many entries, and tells the reader.
     pub(crate) fn append(&self, entries: u32) {
         self.0.length.fetch_add(entries, Ordering::Release);
         self.0.longer.notify_one();
@@ -118,7 +118,7 @@ fn entry(number: u32, now: Timestamp) -> Revocation {
     Revocation { target, until }
 }
 
-/// SplitMix64: as random as ids are, and cheap beside what a reader does with an entry.
+/// SplitMix64: as random as ids are, and cheap next to a reader's work.
 fn mixed(number: u32, part: u64) -> u64 {
     let seed = u64::from(number).wrapping_mul(3).wrapping_add(part);
     let mut bits = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);

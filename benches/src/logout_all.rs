@@ -1,6 +1,6 @@
-//! One subject with 10,000 sessions that logs out everywhere, and how long others wait meanwhile.
+//! One subject with 10,000 sessions logs out everywhere. Measures how long others wait meanwhile.
 //!
-//! The time of the one act is set beside that of a subject with 100 sessions, in the same run.
+//! Compares the time of the logout with that of a subject with 100 sessions, in the same run.
 
 use std::{
     sync::{
@@ -28,14 +28,14 @@ use crate::{
 
 const MANY: usize = 10_000;
 const FEW: usize = 100;
-/// Subjects of each kind, each of which logs out everywhere once.
+/// Subjects of each kind. Each logs out everywhere once.
 const ROUNDS: usize = 5;
-/// Clients that refresh meanwhile, each with a pause between two refreshes.
+/// Clients that refresh meanwhile, with a pause between two refreshes.
 const CLIENTS: usize = 16;
 const PAUSE: Duration = Duration::from_millis(2);
-/// Logins at once while the sessions are made.
+/// Tasks that log in at once to make the sessions.
 const MAKERS: usize = 64;
-/// A call that waits for long is to be measured, not to be refused.
+/// A slow call is measured and not refused.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn sqlite(table: &mut Table) -> anyhow::Result<()> {
@@ -56,7 +56,7 @@ pub(crate) fn postgres(table: &mut Table) -> anyhow::Result<()> {
     })
 }
 
-/// Copies the newest session until its account has [`MANY`]. To begin them all would take minutes,
+/// Copies the newest session until its account has [`MANY`]. Beginning them all would take minutes,
 /// since each waits for the disk and for the one before it.
 async fn copy(pool: &PgPool) -> anyhow::Result<()> {
     let columns = "account, issuer, audience, client, identity_json, own_access_ttl, device_json, generation, \
@@ -93,7 +93,7 @@ async fn run(
     copied_in: Option<PgPool>,
 ) -> anyhow::Result<()> {
     let builder = Authority::builder(ISSUER, AUDIENCE, MasterSecret::generate()?, store);
-    // Each refresh of the clients is to be written.
+    // The store must write each refresh of the clients.
     let every = ReusePolicy {
         overlap: Duration::ZERO,
         ..ReusePolicy::default()
@@ -180,7 +180,7 @@ async fn begin(authority: &Authority, subject: &str, count: usize) -> anyhow::Re
     last.ok_or_else(|| anyhow::anyhow!("no session was begun"))
 }
 
-/// The milliseconds that a logout everywhere takes.
+/// The milliseconds of a logout everywhere.
 async fn log_out(authority: &Authority, subject: &str) -> anyhow::Result<f64> {
     let subject = Subject::new(subject)?;
     let start = Instant::now();
@@ -188,7 +188,7 @@ async fn log_out(authority: &Authority, subject: &str) -> anyhow::Result<f64> {
     Ok(start.elapsed().as_secs_f64() * 1000.0)
 }
 
-/// Refreshes until it is over; when each refresh began, and how many milliseconds it took.
+/// Refreshes until the logout is over. Returns when each refresh began, and its milliseconds.
 async fn refresh(
     authority: &Authority,
     client: usize,

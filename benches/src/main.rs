@@ -1,8 +1,8 @@
-//! How fast gatepass is. Each ratio compares two things that are measured in turn, in one run.
+//! The speed of gatepass. Each ratio compares two things that take turns in one run.
 //!
-//! `cargo xtask bench` runs all parts, `cargo xtask bench stores http` those two. A full run of a
-//! part writes its report to `benches/report`; `--quick` writes none. A slow result is no
-//! failure. Each row says whether other work of the machine disturbed it.
+//! `cargo xtask bench` runs all parts, and `cargo xtask bench stores http` runs these two. A full
+//! run of a part writes its report to `benches/report`, and `--quick` writes none. A slow result is
+//! no failure. Each row says whether other work of the machine disturbed it.
 
 #![expect(
     clippy::print_stdout,
@@ -42,10 +42,10 @@ use crate::{measure::Size, table::Table};
 /// Measures something, and puts it into the table.
 type Bench = fn(&mut Table) -> anyhow::Result<()>;
 
-/// A part: its name, the benchmarks that always run, and those that a quick run leaves out.
+/// A part: its name, the benchmarks that always run, and those that a quick run skips.
 type Part = (&'static str, &'static [Bench], &'static [Bench]);
 
-/// Quick ones first.
+/// The quick parts come first.
 const PARTS: &[Part] = &[
     ("verify", &[verifying::run, repeated::run], &[]),
     ("sign", &[signing::run], &[]),
@@ -124,7 +124,7 @@ fn main() -> anyhow::Result<()> {
         let begun = Instant::now();
         let mut table = Table::new(size);
         for bench in always.iter().chain(size.pick(&[][..], *in_full)) {
-            // The table still shows the measurements of the others.
+            // The table still shows the other measurements.
             if let Err(error) = bench(&mut table) {
                 let failed = format!("A part of `{name}` could not be measured: {error:#}");
                 println!("{failed}");

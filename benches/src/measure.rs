@@ -1,12 +1,12 @@
-//! Measuring several things against each other on a machine that is never quiet.
+//! Comparing several operations on a machine that is never quiet.
 //!
-//! Each runs in small batches, all of them in turn, and is compared batch by batch. Other work of
-//! the machine then meets all of them alike. A batch that it interrupted is one outlier among
-//! hundreds, which no median and no quartile sees.
+//! Each operation runs in small batches. All take turns, and each round compares their batches. So
+//! other work of the machine affects all of them alike. A batch that it interrupts is one outlier
+//! among hundreds, and changes no median or quartile.
 //!
-//! criterion and divan measure one function after the other, so that their ratio has the noise of
-//! minutes in it. tango-bench does interleave, but pairs functions of one name out of two builds.
-//! The functions that are compared here are in one build.
+//! criterion and divan measure one function after the other, so their ratio has the noise of
+//! minutes in it. tango-bench does interleave, but pairs functions of one name from two builds.
+//! These benchmarks compare functions of one build.
 
 use std::{
     hint::black_box,
@@ -22,20 +22,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{computing, wall};
 
-/// Runs an operation as often as it is told, and says how many seconds all of it took.
+/// Runs an operation this many times, and returns the seconds of the whole.
 pub(crate) type Contender<'a> = Box<dyn FnMut(u32) -> anyhow::Result<f64> + 'a>;
 
-/// How much is measured.
+/// The amount of measurement.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Size {
-    /// Less of everything, so that all parts together take two minutes.
+    /// Little of everything, so all parts together take two minutes.
     Quick,
-    /// All that a report needs.
+    /// Everything that a report needs.
     Full,
 }
 
 impl Size {
-    /// One value or the other.
+    /// Returns the value for this size.
     pub(crate) fn pick<T>(self, quick: T, full: T) -> T {
         match self {
             Self::Quick => quick,
@@ -44,11 +44,11 @@ impl Size {
     }
 }
 
-/// How long a batch of computing takes, about: far less than a slice of the scheduler's, far more
-/// than reading a clock.
+/// The approximate time of a batch of computing: far shorter than a slice of the scheduler, and far
+/// longer than a reading of the clock.
 const BATCH: Duration = Duration::from_micros(500);
 
-/// A [`Contender`] that repeats one operation of one thread, by the CPU time of that thread.
+/// A [`Contender`] that repeats an operation on one thread. Measures the CPU time of that thread.
 pub(crate) fn each<'a, T>(mut operation: impl FnMut() -> anyhow::Result<T> + 'a) -> Contender<'a> {
     Box::new(move |times| {
         computing(|| {
@@ -60,15 +60,15 @@ pub(crate) fn each<'a, T>(mut operation: impl FnMut() -> anyhow::Result<T> + 'a)
     })
 }
 
-/// A [`Contender`] that does something many times by itself, by wall time.
+/// A [`Contender`] that itself repeats an operation. Measures wall time.
 pub(crate) fn waiting<'a>(
     mut operations: impl FnMut(u32) -> anyhow::Result<()> + 'a,
 ) -> Contender<'a> {
     Box::new(move |times| wall(|| operations(times)))
 }
 
-/// A [`Contender`] in which as many threads repeat an operation at the same time. It takes as long
-/// as one of them computes, on average. `operations` gets the number of its thread.
+/// A [`Contender`] in which several threads repeat an operation at the same time. It takes the
+/// average CPU time of a thread. `operations` gets the number of its thread.
 pub(crate) fn together<'a>(
     threads: usize,
     operations: impl Fn(usize, u32) -> anyhow::Result<()> + Sync + 'a,
@@ -95,7 +95,7 @@ pub(crate) fn together<'a>(
     })
 }
 
-/// The result of an operation that has nothing to wait for.
+/// The result of an operation that waits for nothing.
 pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Ok(value),
@@ -103,7 +103,7 @@ pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     }
 }
 
-/// The seconds that an operation of each contender took, round by round.
+/// The seconds of each contender's operation, round by round.
 pub(crate) fn rounds<const N: usize>(
     size: Size,
     contenders: [Contender<'_>; N],
@@ -111,7 +111,7 @@ pub(crate) fn rounds<const N: usize>(
     rounds_of(BATCH, size.pick(300, 1500), contenders)
 }
 
-/// The same, in batches that take about `batch`.
+/// The same, in batches of about `batch`.
 pub(crate) fn rounds_of<const N: usize>(
     batch: Duration,
     rounds: usize,
@@ -125,7 +125,7 @@ pub(crate) fn rounds_of<const N: usize>(
     for round in 0..rounds {
         let mut seconds = [0.0; N];
         let mut turns: Vec<_> = contenders.iter_mut().zip(sizes).zip(&mut seconds).collect();
-        // The first contender finds the caches as the last one left them, so they take turns.
+        // The first contender finds the caches of the last one, so they take turns.
         turns.rotate_left(round % N);
         for ((contender, size), seconds) in turns {
             *seconds = contender(size)? / f64::from(size);
@@ -138,7 +138,7 @@ pub(crate) fn rounds_of<const N: usize>(
 fn size_of_batch(batch: Duration, contender: &mut Contender<'_>) -> anyhow::Result<u32> {
     let mut size = 1_u32;
     loop {
-        // The lesser of two: one that was interrupted looks larger than it is.
+        // Takes the smaller of two, since an interruption makes an operation look slower.
         let took = contender(size)?.min(contender(size)?);
         if took >= batch.as_secs_f64() / 2.0 {
             return Ok(size);
@@ -149,7 +149,7 @@ fn size_of_batch(batch: Duration, contender: &mut Contender<'_>) -> anyhow::Resu
     }
 }
 
-/// The middle of what was measured, and the middle half around it.
+/// The median of the measurements, and the middle half around it.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Quartiles {
     pub(crate) lower: f64,
@@ -158,7 +158,7 @@ pub(crate) struct Quartiles {
 }
 
 impl Quartiles {
-    /// The quartiles of the values that `value` computes from each round.
+    /// The quartiles of `value` over all rounds.
     pub(crate) fn of<const N: usize>(
         rounds: &[[f64; N]],
         value: impl Fn(&[f64; N]) -> f64,
@@ -176,14 +176,14 @@ impl Quartiles {
         }
     }
 
-    /// How far the farther quartile lies from the median, as a part of the median.
+    /// The distance of the farther quartile from the median, as a share of the median.
     pub(crate) fn spread(&self) -> f64 {
         let farther = (self.upper - self.median).max(self.median - self.lower);
         farther / self.median.abs()
     }
 }
 
-/// The value below which `part` of the `sorted` ones lie.
+/// The value with `part` of the `sorted` values below it.
 pub(crate) fn quantile(sorted: &[f64], part: f64) -> f64 {
     let place = (sorted.len().saturating_sub(1) as f64 * part).round() as usize;
     sorted.get(place).copied().unwrap_or(f64::NAN)

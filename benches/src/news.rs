@@ -1,4 +1,4 @@
-//! Revocations that come all the time: how often each node pulls, and how soon it knows.
+//! Revocations at a steady rate: how often each node pulls, and how soon it knows.
 
 use std::{
     sync::{
@@ -23,7 +23,7 @@ use crate::{
     token::{AUDIENCE, ISSUER, identity},
 };
 
-/// Sessions that are ended in a second.
+/// Sessions to end per second.
 const A_SECOND: u32 = 100;
 
 pub(crate) fn sqlite(table: &mut Table) -> anyhow::Result<()> {
@@ -32,7 +32,7 @@ pub(crate) fn sqlite(table: &mut Table) -> anyhow::Result<()> {
     Runtime::new()?.block_on(run(table, "SQLite", Arc::new(store)))
 }
 
-/// Ends sessions on one node, and looks when another one knows.
+/// Ends sessions on one node, and measures when another node knows.
 async fn run(table: &mut Table, name: &str, store: Arc<dyn SessionStore>) -> anyhow::Result<()> {
     let secret = MasterSecret::generate()?;
     let keys = KeySet::signing(gatepass::keys::SigningKey::derived(&secret));
@@ -82,7 +82,7 @@ async fn run(table: &mut Table, name: &str, store: Arc<dyn SessionStore>) -> any
     Ok(())
 }
 
-/// How long it takes until `node` refuses `token` as revoked.
+/// The time until `node` refuses `token` as revoked.
 async fn until_known(node: &Verifier, token: &str) -> anyhow::Result<Duration> {
     let start = Instant::now();
     loop {

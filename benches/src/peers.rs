@@ -1,5 +1,5 @@
-//! Other crates that guard routes, and their costs. They are measured in a workspace of its own, so
-//! that their dependencies never touch ours.
+//! Other crates that guard routes, and their costs. A workspace of its own measures them, so their
+//! dependencies never touch ours.
 
 use std::{
     env,

@@ -1,7 +1,8 @@
-//! Verifying access tokens that were verified before, against `jsonwebtoken::decode`.
+//! Verifying access tokens for the second time and later, compared with `jsonwebtoken::decode`.
 //!
-//! A client sends one token until it expires, so most tokens that a server sees are repeated. Only
-//! tokens of asymmetric algorithms are kept: recomputing an HMAC is cheaper than remembering it.
+//! A client sends one token until it expires, so a server sees most tokens repeatedly. The cache
+//! keeps only tokens of asymmetric algorithms: computing an HMAC again is cheaper than remembering
+//! it.
 
 use std::time::Duration;
 
@@ -16,11 +17,11 @@ use crate::{
     token::{Claims, Key, in_turn},
 };
 
-/// Bytes for verified tokens: enough for all that are sent here.
+/// Bytes for verified tokens: enough for all tokens here.
 const CACHE: u64 = 512 << 20;
 /// Tokens that fit into the processor's caches.
 const HOT: usize = 8;
-/// A batch of two threads: long beside their start.
+/// The time of a batch of two threads: long compared with their start.
 const TOGETHER: Duration = Duration::from_millis(4);
 
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
@@ -68,7 +69,7 @@ fn against_decode(
     tokens: &[String],
 ) -> anyhow::Result<Quartiles> {
     let (requirements, validation) = (Requirements::new(), key.validation()?);
-    // Twice, for a cache that admits a token when it comes again.
+    // Twice, for a cache that admits a token only when it comes again.
     for token in tokens.iter().chain(tokens) {
         at_once(verifier.verify(token, &requirements))??;
     }
@@ -83,7 +84,7 @@ fn against_decode(
     Ok(Quartiles::of(&measured, |[ours, theirs]| ours / theirs))
 }
 
-/// As many threads that all verify the same tokens.
+/// Several threads that all verify the same tokens.
 pub(crate) fn threads<'a>(
     threads: usize,
     runtime: &'a Runtime,
@@ -94,7 +95,7 @@ pub(crate) fn threads<'a>(
         let _entered = runtime.enter();
         let requirements = Requirements::new();
         let mut token = in_turn(tokens);
-        // Not all in step.
+        // The threads must not run in step.
         for _ in 0..thread * tokens.len() / 2 {
             token();
         }

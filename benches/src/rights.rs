@@ -1,4 +1,4 @@
-//! A whole tenant whose rights change, and the refreshes that follow: at the default pace, and
+//! A change to the rights of a whole tenant, and the refreshes that follow, at the default pace and
 //! without a bound.
 
 use std::{
@@ -23,13 +23,13 @@ use crate::{
 
 const QUICK: usize = 5_000;
 const FULL: usize = 100_000;
-/// Logins at once while the sessions are made.
+/// Tasks that log in at once to make the sessions.
 const MAKERS: usize = 64;
 /// The time in which each client sends one request.
 const ROUND: Duration = Duration::from_secs(2);
-/// The steps of a round, so that requests come evenly.
+/// The steps of a round, which spread the requests evenly.
 const STEPS: u32 = 100;
-/// A call that waits for long is to be measured, not to be refused.
+/// A slow call is measured and not refused.
 const PATIENCE: Duration = Duration::from_secs(60);
 const NO_BOUND: NonZeroU32 = NonZeroU32::MAX;
 
@@ -82,7 +82,7 @@ async fn log_in(authority: &Authority, many: usize) -> anyhow::Result<Vec<Issued
     Ok(made?.concat())
 }
 
-/// The change of all sessions, and what their clients did.
+/// The change of all sessions, and the work of their clients.
 struct Busy {
     clients: Vec<Issued>,
     seconds: f64,
@@ -92,8 +92,8 @@ struct Busy {
     waits: Vec<f64>,
 }
 
-/// Changes all sessions, whose clients go on with their requests meanwhile and refresh when they
-/// are refused.
+/// Changes all sessions. Meanwhile their clients continue to send requests, and refresh when a gate
+/// refuses them.
 async fn change_all(
     authority: &Authority,
     mut clients: Vec<Issued>,

@@ -1,5 +1,5 @@
-//! The denylist from a thousand revocations to ten million, and a model of a service of many nodes
-//! that is checked against what is measured.
+//! The denylist from a thousand to ten million revocations, and a model of a service of many nodes,
+//! checked against measurements.
 
 mod model;
 mod stream;
@@ -13,7 +13,7 @@ use crate::{
 };
 
 const ENTRIES: [u32; 5] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
-/// Below so many entries, the memory of the process itself hides theirs.
+/// Below this number of entries, the memory of the process hides theirs.
 const VISIBLE: u32 = 100_000;
 
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
@@ -30,7 +30,7 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     };
     let stream = stream::costs(table)?;
     let visible = all.iter().filter(|loaded| loaded.entries >= VISIBLE);
-    // The tables are more or less full, so the model takes the worst.
+    // The tables are more or less full, so the model uses the worst case.
     let bytes = visible.map(|loaded| loaded.bytes).fold(0.0, f64::max);
     let costs = Costs {
         bytes,

@@ -1,4 +1,4 @@
-//! The needs of stores: a directory, or a server that keeps what it has acknowledged.
+//! The servers and directories of stores. A server keeps what it has acknowledged.
 
 use std::{env, path::PathBuf};
 
@@ -7,13 +7,13 @@ use gatepass::store::{Random, SystemRandom};
 use gatepass_servers::{Directory, Durability, Postgres, Redis, RedisCluster};
 use tempfile::TempDir;
 
-/// A server that was started, until this is dropped, or one that is given.
+/// A server: one that this started and stops when it is dropped, or a given one.
 pub(crate) struct Server {
     url: String,
     own: Option<Own>,
 }
 
-/// Dropped with its directory.
+/// A server that this started, and its directory, which is dropped after it.
 #[expect(dead_code, reason = "held until it is dropped")]
 enum Own {
     Postgres(Postgres, Directory),
@@ -22,12 +22,12 @@ enum Own {
 }
 
 impl Server {
-    /// How to connect to it.
+    /// The URL for connections.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Whether it was started for the benchmarks.
+    /// Whether the benchmarks started it.
     pub(crate) fn is_own(&self) -> bool {
         self.own.is_some()
     }
@@ -38,22 +38,22 @@ impl Server {
     }
 }
 
-/// That of `GATEPASS_TEST_POSTGRES`, or one of its own.
+/// The server of `GATEPASS_TEST_POSTGRES`, or a new one.
 pub(crate) fn postgres() -> anyhow::Result<Server> {
     Server::given("GATEPASS_TEST_POSTGRES").map_or_else(own_postgres, Ok)
 }
 
-/// That of `GATEPASS_TEST_REDIS`, or one of its own.
+/// The server of `GATEPASS_TEST_REDIS`, or a new one.
 pub(crate) fn redis() -> anyhow::Result<Server> {
     Server::given("GATEPASS_TEST_REDIS").map_or_else(own_redis, Ok)
 }
 
-/// That of `GATEPASS_TEST_REDIS_CLUSTER`, or one of its own.
+/// The cluster of `GATEPASS_TEST_REDIS_CLUSTER`, or a new one.
 pub(crate) fn redis_cluster() -> anyhow::Result<Server> {
     Server::given("GATEPASS_TEST_REDIS_CLUSTER").map_or_else(own_redis_cluster, Ok)
 }
 
-/// A server of its own.
+/// A new PostgreSQL server.
 pub(crate) fn own_postgres() -> anyhow::Result<Server> {
     let directory = servers()?;
     let postgres = Postgres::start(&directory, Durability::Crash)?;
@@ -63,7 +63,7 @@ pub(crate) fn own_postgres() -> anyhow::Result<Server> {
     })
 }
 
-/// A server of its own.
+/// A new Redis server.
 pub(crate) fn own_redis() -> anyhow::Result<Server> {
     let directory = servers()?;
     let redis = Redis::start(&directory, Durability::Crash)?;
@@ -73,7 +73,7 @@ pub(crate) fn own_redis() -> anyhow::Result<Server> {
     })
 }
 
-/// A server of its own.
+/// A new Redis cluster.
 pub(crate) fn own_redis_cluster() -> anyhow::Result<Server> {
     let directory = servers()?;
     let cluster = RedisCluster::start(&directory, Durability::Crash, 0)?;
@@ -83,25 +83,24 @@ pub(crate) fn own_redis_cluster() -> anyhow::Result<Server> {
     })
 }
 
-/// For the files of a store.
+/// A directory for the files of a store.
 pub(crate) fn directory() -> anyhow::Result<TempDir> {
     Ok(TempDir::new_in(build()?)?)
 }
 
-/// A name that nothing else has.
+/// A name that is used nowhere else.
 pub(crate) fn unique(what: &str) -> anyhow::Result<String> {
     let mut random = [0; 8];
     SystemRandom.fill(&mut random)?;
     Ok(format!("{what}_{:016x}", u64::from_be_bytes(random)))
 }
 
-/// For servers that a benchmark starts itself.
+/// A directory for servers that a benchmark starts itself.
 pub(crate) fn servers() -> anyhow::Result<Directory> {
     Directory::make(build()?.join("servers"))
 }
 
-/// On the disk that the build is on: in a directory for temporary files there might be none under
-/// it.
+/// The disk of the build. A directory for temporary files may be in memory.
 fn build() -> anyhow::Result<PathBuf> {
     let program: PathBuf = env::current_exe()?;
     let build = program.parent().context("a program without a directory")?;

@@ -1,4 +1,4 @@
-//! Signing an access token against `jsonwebtoken::encode`.
+//! Signing an access token, compared with `jsonwebtoken::encode`.
 
 use std::sync::{
     Arc,
@@ -34,13 +34,14 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The API has no call that only signs. So the cost of signing is that of an answer to a refresh
-/// between its two draws of randomness: the id of the access token before it, the client's share of
+/// The API has no call that only signs. So this measures an answer to a refresh between its two
+/// draws of randomness: the id of the access token before it, and the client's share of jitter
+/// after it.
 /// jitter after it.
-///
-/// Two other things happen in between, and are subtracted. The refresh token is made; refusing a
-/// forged one takes the same MAC. Both tokens are dropped, which overwrites them; it is what
-/// dropping copies of them costs more than dropping copies of their texts.
+/// Two other things happen in between, and this subtracts them. First, the refresh token is made;
+/// refusing a forged one takes the same MAC. Second, both tokens are dropped, which overwrites
+/// them. The benchmark drops copies of them and copies of their texts, and subtracts the
+/// difference.
 fn against_encode(
     runtime: &tokio::runtime::Runtime,
     key: &Key,
@@ -65,7 +66,7 @@ fn against_encode(
 
     let answer = |until| {
         random.0.store(until, Ordering::Relaxed);
-        // An RSA signature is made on another thread.
+        // Another thread makes an RSA signature.
         match runtime.block_on(authority.refresh(refresh_token)) {
             Err(Error::Internal(_)) => Ok(()),
             _ => anyhow::bail!("an answer without randomness"),
@@ -103,7 +104,7 @@ fn forged(refresh_token: &str) -> String {
     forged
 }
 
-/// A source that runs dry when it is asked for so many bytes.
+/// A random source that runs dry at a request for this many bytes.
 #[derive(Clone, Default)]
 struct EndsAt(Arc<AtomicUsize>);
 
@@ -112,7 +113,7 @@ impl Random for EndsAt {
         if buffer.len() == self.0.load(Ordering::Relaxed) {
             return Err(InternalError::new("as asked"));
         }
-        // The system's would be counted to the signing.
+        // The signing would include the cost of the system's source.
         buffer.fill(7);
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Durable refreshes in every store, against the least that can be called one, through the same
-//! client.
+//! Durable refreshes in every store, compared with the smallest store that can do one, through the
+//! same client.
 
 mod postgres;
 mod redis;
@@ -21,32 +21,32 @@ use crate::{
     token::{AUDIENCE, ISSUER, identity},
 };
 
-/// How many refresh at once.
+/// How many callers refresh at once.
 const CALLERS: [usize; 3] = [1, 16, 64];
-/// Tasks that log in at once, before anything is measured.
+/// Tasks that log in at once before the measurement.
 const LOGINS: usize = 64;
 
 const BATCH: Duration = Duration::from_millis(40);
 
-/// The goals of a store: at least these parts of the bare rate, for 16 and for 64 callers.
+/// The goals of a store: at least these shares of the bare rate, for 16 and for 64 callers.
 type Goals = [f64; 2];
 
-/// Sessions of all callers together. They make some megabytes.
+/// Sessions of all callers together. They take some megabytes.
 fn sessions(table: &Table) -> usize {
     table.size.pick(4_000, 16_000)
 }
 
-/// A store as little as it can be: rows of ids and generations, and a compare-and-advance that is
-/// as durable as that of the store that it is compared with.
+/// The smallest possible store: rows of ids and generations, and a compare-and-advance that is as
+/// durable as the store's.
 trait Bare: Clone + Send + Sync + 'static {
     /// The part of a row that a caller knows.
     type Row: Send + 'static;
 
-    /// Advances the row. No other caller advances it meanwhile.
+    /// Advances the row. No other caller advances this row meanwhile.
     fn advance(&self, row: &mut Self::Row) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-/// Measures `store` against `bare` and its `rows`.
+/// Compares `store` with `bare` and its `rows`.
 fn compare<B: Bare>(
     table: &mut Table,
     runtime: &Runtime,
@@ -55,7 +55,7 @@ fn compare<B: Bare>(
     bare: &B,
     mut rows: Vec<B::Row>,
 ) -> anyhow::Result<()> {
-    // Within the overlap, a refresh brings the same refresh token again and writes nothing.
+    // Within the overlap, another refresh would bring the same refresh token and write nothing.
     let every = ReusePolicy {
         overlap: Duration::ZERO,
         ..ReusePolicy::default()
@@ -110,12 +110,12 @@ fn compare<B: Bare>(
     Ok(())
 }
 
-/// One who refreshes.
+/// A client that refreshes.
 trait Caller: Send + 'static {
     fn refresh(&mut self) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-/// The whole of it: token in, pair of tokens out.
+/// A whole refresh of gatepass: token in, pair of tokens out.
 struct Ours {
     authority: Authority,
     tokens: InTurn<String>,
@@ -143,8 +143,7 @@ impl<B: Bare> Caller for Theirs<B> {
     }
 }
 
-/// The items that a caller takes one after the other: neither neighbours nor those that other
-/// callers take meanwhile.
+/// The items of a caller, in an order without neighbours. No other caller takes them meanwhile.
 struct InTurn<T> {
     all: Vec<T>,
     turn: usize,
@@ -152,14 +151,14 @@ struct InTurn<T> {
 
 impl<T> InTurn<T> {
     fn next(&mut self) -> anyhow::Result<&mut T> {
-        // Without a divisor in common with any number of sessions that a caller has.
+        // Shares no divisor with any number of sessions per caller.
         self.turn = (self.turn + 617) % self.all.len().max(1);
         let next = self.all.get_mut(self.turn);
         next.ok_or_else(|| anyhow::anyhow!("a caller without sessions"))
     }
 }
 
-/// As many callers, each with its part of `all`.
+/// Makes this many callers, each with its share of `all`.
 fn among<T, C>(callers: usize, all: Vec<T>, caller: impl Fn(InTurn<T>) -> C) -> Vec<C> {
     let each = all.len() / callers;
     let mut all = all.into_iter();
@@ -170,7 +169,7 @@ fn among<T, C>(callers: usize, all: Vec<T>, caller: impl Fn(InTurn<T>) -> C) -> 
     (0..callers).map(part).map(caller).collect()
 }
 
-/// Has each caller refresh `times` times, all of them at once.
+/// Makes each caller refresh `times` times, all callers at once.
 async fn all<C: Caller>(callers: &mut Vec<C>, times: u32) -> anyhow::Result<()> {
     let mut running = JoinSet::new();
     for mut caller in callers.drain(..) {
@@ -209,7 +208,7 @@ async fn log_in(authority: &Authority, sessions: usize) -> anyhow::Result<Vec<St
     Ok(tokens)
 }
 
-/// As random as ids are, so that rows lie as theirs do.
+/// As random as ids are, so the rows lie in the same order.
 fn id(number: usize) -> [u8; 18] {
     let mut id = [0; 18];
     let mixed = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);

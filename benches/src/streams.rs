@@ -1,8 +1,8 @@
-//! Open WebSockets on two nodes, all of whose users are logged out at once: the time to the last
+//! Open WebSockets on two nodes, whose users are all logged out at once: the time to the last
 //! close, and the memory of a connection.
 //!
-//! The nodes are processes of their own, and follow the log of one SQLite file. This process begins
-//! and ends the sessions, as a third node.
+//! The nodes are separate processes that follow the log of one SQLite file. This process begins and
+//! ends the sessions, as a third node.
 
 use std::{
     env,
@@ -45,12 +45,12 @@ pub(crate) const FLAG: &str = "--streams-node";
 
 const QUICK: usize = 1_000;
 const FULL: usize = 10_000;
-/// Connections of a user, half of them on each node.
+/// Connections of each user, half of them on each node.
 const OF_USER: usize = 10;
-/// Tasks that open connections, and that log users out, at once.
+/// Tasks that open connections or log users out at once.
 const AT_ONCE: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Both sides of this benchmark know it, and nothing else does.
+/// Only the two sides of this benchmark know it.
 const SECRET: [u8; 32] = [7; 32];
 
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
@@ -99,7 +99,7 @@ async fn authority(file: &Path) -> anyhow::Result<Authority> {
     Ok(builder.store_timeout(PATIENCE).build().await?)
 }
 
-/// A node in a process of its own, which ends with this one.
+/// A node in its own process, which ends with this one.
 struct Node {
     process: Child,
     address: String,
@@ -134,7 +134,7 @@ impl Drop for Node {
     }
 }
 
-/// The process of a node.
+/// The main function of a node's process.
 pub(crate) fn node(file: &str) -> anyhow::Result<()> {
     async fn wait(connection: Connection, upgrade: WebSocketUpgrade) -> Response {
         upgrade.on_upgrade(async move |socket| {
@@ -156,7 +156,7 @@ pub(crate) fn node(file: &str) -> anyhow::Result<()> {
     })
 }
 
-/// Opens the WebSockets. Each task ends with the time at which its WebSocket was closed.
+/// Opens the WebSockets. Each task returns the time at which its WebSocket was closed.
 async fn open(
     authority: &Authority,
     nodes: &[Node; 2],
@@ -203,7 +203,8 @@ async fn open(
     Ok(closing)
 }
 
-/// Logs all users out. Returns the seconds that this took, and those from its end to each close.
+/// Logs all users out. Returns the seconds of the logouts, and the seconds from their end to each
+/// close.
 async fn log_out(
     authority: &Authority,
     mut closing: JoinSet<anyhow::Result<Instant>>,

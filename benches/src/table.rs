@@ -1,4 +1,4 @@
-//! The rows that a part has measured.
+//! The measured rows of a part.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::{
     measure::{Quartiles, Size},
 };
 
-/// Quartiles farther than this from the median make a row untrustworthy.
+/// A row isn't trustworthy if its quartiles are farther than this from the median.
 const SPREAD: f64 = 0.10;
 
 /// The goal of a figure.
@@ -15,29 +15,29 @@ const SPREAD: f64 = 0.10;
 pub(crate) enum Goal {
     AtMost(f64),
     AtLeast(f64),
-    /// None: the figure is for information.
+    /// No goal: the figure is for information.
     Known,
 }
 
-/// One figure, with what it is compared to.
+/// A figure, and what it is compared with.
 pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) value: Quartiles,
     /// Empty for a ratio.
     unit: &'static str,
     pub(crate) goal: Goal,
-    /// Why the figure isn't to be trusted.
+    /// The reason not to trust the figure.
     pub(crate) doubt: Option<String>,
 }
 
-/// A row for each thing that was measured, and what else a report says.
+/// A row for each measurement, and the other content of a report.
 pub(crate) struct Table {
-    /// How much the benchmarks are to measure.
+    /// The amount of measurement.
     pub(crate) size: Size,
     pub(crate) rows: Vec<Row>,
-    /// Paragraphs and tables in Markdown, for below the rows of the report.
+    /// Paragraphs and tables in Markdown for the report, below the rows.
     pub(crate) notes: Vec<String>,
-    /// Charts for above them, each with its name.
+    /// Named charts for the report, above the rows.
     pub(crate) charts: Vec<(&'static str, String)>,
     load: Load,
     doubt: Option<String>,
@@ -60,12 +60,12 @@ impl Table {
         self.add(what, ratio, "", goal);
     }
 
-    /// Adds a figure in `unit` that has quartiles.
+    /// Adds a figure in `unit` with quartiles.
     pub(crate) fn spread(&mut self, what: &str, value: Quartiles, unit: &'static str, goal: Goal) {
         self.add(what, value, unit, goal);
     }
 
-    /// Adds a figure in `unit` that was measured once.
+    /// Adds a single measurement in `unit`.
     pub(crate) fn figure(&mut self, what: &str, value: f64, unit: &'static str, goal: Goal) {
         let value = Quartiles {
             lower: value,
@@ -76,7 +76,7 @@ impl Table {
     }
 
     fn add(&mut self, what: &str, value: Quartiles, unit: &'static str, goal: Goal) {
-        // Rows of one measurement are added at once, and share its load.
+        // The rows of one measurement are added together, and share its load.
         let load = Load::now();
         if let Some(doubt) = load.doubt_since(&self.load) {
             (self.load, self.doubt) = (load, doubt);
@@ -156,7 +156,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// Three digits that count, and all digits before the point.
+/// Three significant digits, and all digits before the point.
 pub(crate) fn short(value: f64) -> String {
     let size = value.abs();
     let digits = match size {

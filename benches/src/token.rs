@@ -1,4 +1,4 @@
-//! Keys and tokens, the same ones for both sides.
+//! Keys and tokens that both sides share.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const MAKERS: usize = 2;
 
 const SECRET: &[u8] = b"a secret of the benchmarks, of 32 bytes and more";
 
-/// A key as both sides hold it.
+/// A key in the forms of both sides.
 pub(crate) struct Key {
     pub(crate) algorithm: Algorithm,
     pub(crate) ours: SigningKey,
@@ -77,7 +77,7 @@ impl Key {
         Ok(self.algorithm.name().parse()?)
     }
 
-    /// The header that our tokens have.
+    /// The header of our tokens.
     pub(crate) fn header(&self) -> anyhow::Result<Header> {
         let mut header = Header::new(self.jwa()?);
         header.typ = Some("at+jwt".to_owned());
@@ -85,7 +85,7 @@ impl Key {
         Ok(header)
     }
 
-    /// The part of our checks that jsonwebtoken can do.
+    /// The checks of ours that jsonwebtoken also has.
     pub(crate) fn validation(&self) -> anyhow::Result<Validation> {
         let mut validation = Validation::new(self.jwa()?);
         validation.set_issuer(&[ISSUER]);
@@ -95,7 +95,7 @@ impl Key {
         Ok(validation)
     }
 
-    /// An authority that signs with the key. It is asked for tokens, and for nothing else.
+    /// An authority that signs with the key. It only issues tokens.
     pub(crate) async fn authority(&self, clock: impl Clock) -> anyhow::Result<Authority> {
         let store = MemoryStore::new();
         let authority = Authority::builder(ISSUER, AUDIENCE, MasterSecret::generate()?, store)
@@ -104,12 +104,12 @@ impl Key {
         Ok(authority.build().await?)
     }
 
-    /// A verifier that knows the key's public half, loads `log`, and may keep so many bytes of
+    /// A verifier that knows the key's public half, loads `log`, and may keep this many bytes of
     /// verified tokens.
     pub(crate) async fn verifier(&self, log: Log, token_cache: u64) -> anyhow::Result<Verifier> {
         let keys = KeySet::verifying([self.ours.verifying_key().clone()]);
         let hour = Duration::from_secs(3600);
-        // No poll is to come between: the log says when it is longer.
+        // No poll may interfere: the log reports when it has grown.
         let verifier = Verifier::builder(ISSUER, AUDIENCE, keys, log)
             .leeway(Duration::from_secs(LEEWAY))
             .token_cache(token_cache)
@@ -117,12 +117,12 @@ impl Key {
         Ok(verifier.build().await?)
     }
 
-    /// The same, with no revocation and no cache.
+    /// The same verifier, without revocations and without a cache.
     pub(crate) async fn plain_verifier(&self) -> anyhow::Result<Verifier> {
         self.verifier(Log::new(0, 1), 0).await
     }
 
-    /// Access tokens of as many logins.
+    /// Access tokens of this many logins.
     pub(crate) async fn tokens(
         &self,
         count: usize,
@@ -131,7 +131,7 @@ impl Key {
         self.tokens_of(count, clock, Ok).await
     }
 
-    /// The same, of an identity that `change` has completed.
+    /// The same tokens, for identities that `change` completes.
     pub(crate) async fn tokens_of(
         &self,
         count: usize,
@@ -143,7 +143,7 @@ impl Key {
         Ok(logins.into_iter().map(token).collect())
     }
 
-    /// As many logins.
+    /// Logs this many users in.
     pub(crate) async fn logins(
         &self,
         count: usize,
@@ -152,7 +152,7 @@ impl Key {
     ) -> anyhow::Result<Vec<Issued>> {
         let authority = self.authority(clock).await?;
         let mut makers = JoinSet::new();
-        // A hundred thousand signatures of RS256 take a core most of a minute.
+        // A hundred thousand RS256 signatures take a core most of a minute.
         for maker in 0..MAKERS {
             let (authority, change) = (authority.clone(), change.clone());
             makers.spawn(async move {
@@ -202,9 +202,10 @@ pub(crate) struct Tenant {
     pub(crate) name: String,
 }
 
-/// One after the other in an order that no processor foresees, and again from the start.
+/// Returns the tokens one after the other, in an order that no processor predicts, and starts
+/// again.
 pub(crate) fn in_turn<'a>(tokens: &'a [String]) -> impl FnMut() -> &'a str {
-    // A prime, so that all have their turn.
+    // A prime, so every token has its turn.
     const STEP: usize = 7919;
     let mut turn = 0;
     move || {

@@ -1,4 +1,4 @@
-//! Verifying an access token for the first time, with all checks and no cache, against
+//! Verifying an access token for the first time with all checks and no cache, compared with
 //! `jsonwebtoken::decode`.
 
 use std::hint::black_box;
@@ -14,7 +14,7 @@ use crate::{
     token::{Claims, Key, Tenant, in_turn},
 };
 
-/// Enough that the branches of a parser are not learnt by heart.
+/// Enough tokens that a processor can't learn the branches of a parser.
 const TOKENS: usize = 256;
 
 /// The claims of the application, as a handler reads them.

@@ -1,4 +1,4 @@
-//! The fixed world that each operation runs in.
+//! The fixed state that each operation runs in.
 
 use std::{
     pin::pin,
@@ -24,12 +24,12 @@ const ISSUER: &str = "https://shop.example";
 const AUDIENCE: &str = "shop-api";
 const SECRET: &[u8] = b"a secret of the benchmarks, of 32 bytes and more";
 
-/// A clock that only moves when it is told to. Clones show the same time.
+/// A clock that stands still until you move it. Clones show the same time.
 #[derive(Clone)]
 pub(crate) struct StoppedClock(Arc<AtomicU64>);
 
 impl StoppedClock {
-    /// 2030-01-01T00:00:00Z, and an hour since the machine started.
+    /// A clock at 2030-01-01T00:00:00Z, an hour after the start of the machine.
     pub(crate) fn new() -> Self {
         Self(Arc::new(AtomicU64::new(3600)))
     }
@@ -49,7 +49,7 @@ impl Clock for StoppedClock {
     }
 }
 
-/// Bytes that look random, never repeat, and are the same in each run.
+/// A random source whose bytes never repeat, and are the same in each run.
 #[derive(Default)]
 struct Sequence(AtomicU64);
 
@@ -70,7 +70,7 @@ impl Random for Sequence {
     }
 }
 
-/// `count` sets of bytes, different from each other.
+/// `count` different sets of bytes.
 pub(crate) fn ids<const N: usize>(count: usize) -> anyhow::Result<Vec<[u8; N]>> {
     let random = Sequence(AtomicU64::new(1 << 32));
     let id = |_| {
@@ -129,7 +129,7 @@ pub(crate) fn identity(number: usize) -> anyhow::Result<Identity> {
     Ok(Identity::of(subject).scopes(Scopes::parse("orders profile")?))
 }
 
-/// The result of an operation that has nothing to wait for.
+/// The result of an operation that waits for nothing.
 pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Ok(value),
@@ -137,7 +137,7 @@ pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     }
 }
 
-/// A log that gives its entries to the first pull, and never has more.
+/// A log that gives all its entries to the first pull.
 struct Log(Mutex<Vec<Revocation>>);
 
 #[async_trait]

@@ -1,8 +1,7 @@
-//! The hot operations of gatepass, each so that a program can count its instructions.
+//! The hot operations of gatepass, for a program that counts their instructions.
 //!
 //! `cargo xtask bench --check` runs this program under callgrind, and compares the counts with
-//! those in `counts.toml`. You can run it by hand to see where the instructions of an operation
-//! are:
+//! `counts.toml`. Run it by hand to see where an operation spends its instructions:
 //!
 //! ```text
 //! cargo build --profile bench --package gatepass-instructions
@@ -11,25 +10,25 @@
 //! callgrind_annotate callgrind.out.*
 //! ```
 //!
-//! Without an argument it prints the names of all operations, and how often it runs each one.
+//! Without an argument, it prints the names of all operations and how often it runs each one.
 //!
 //! # Why two runs count the same
 //!
-//! * Callgrind counts only within [`counted_operations`]. Making keys, tokens and revocations is
-//!   not in the figure.
-//! * One thread does everything. The runtime is entered and never driven, so that no task of the
-//!   core runs between two operations.
+//! * Callgrind counts only within [`counted_operations`]. The counts exclude making keys, tokens
+//!   and revocations.
+//! * One thread does everything. The program enters the runtime and never drives it, so no task of
+//!   the core runs between two operations.
 //! * The clock stands still, and the random source counts up from zero (`given.rs`).
-//! * The seeds of hash maps differ from run to run. They change the place of an entry and therefore
-//!   the length of some probes, never the cost of a hash. ECDSA signatures are also random. Each
-//!   figure is the mean of a hundred operations or more, in which neither has weight.
+//! * The seeds of hash maps differ from run to run. They change the place of an entry, and so the
+//!   length of some probes, but never the cost of a hash. ECDSA signatures are also random. Each
+//!   figure is the mean of a hundred operations or more, so neither matters.
 //!
 //! All counts of three runs on a busy machine were within one in ten thousand.
 //!
 //! # What the counts don't show
 //!
-//! An instruction isn't a nanosecond: neither a cache miss nor a system call counts. Valgrind's
-//! processor has no SHA extensions, so that SHA-256 weighs more here than on a server.
+//! An instruction isn't a nanosecond: the counts include neither cache misses nor system calls.
+//! Valgrind's processor has no SHA extensions, so SHA-256 weighs more here than on a server.
 
 #![expect(
     clippy::print_stdout,
@@ -62,7 +61,7 @@ fn main() -> anyhow::Result<()> {
         .build()?;
     let _entered = runtime.enter();
     let mut operation = (chosen.make)(&runtime, WARM_UP + chosen.times)?;
-    // The first time initialises what later ones share, and fills caches.
+    // The first operation initialises shared state and fills caches.
     for _ in 0..WARM_UP {
         operation()?;
     }
@@ -81,7 +80,7 @@ fn counted_operations(operation: &mut Operation, times: usize) -> anyhow::Result
     Ok(())
 }
 
-/// The extensions of the processor, as this program sees it: under valgrind, as that presents it.
+/// The extensions of the processor that this program sees. Valgrind presents its own.
 #[cfg(target_arch = "x86_64")]
 fn processor() -> String {
     macro_rules! present {
@@ -96,7 +95,7 @@ fn processor() -> String {
     Vec::from_iter(present.map(|(name, _)| *name)).join(" ")
 }
 
-/// No choice by processor is known here.
+/// gatepass chooses no code by processor here.
 #[cfg(not(target_arch = "x86_64"))]
 fn processor() -> String {
     std::env::consts::ARCH.to_owned()

@@ -16,16 +16,16 @@ use tower::{Layer, Service, service_fn};
 
 use crate::given::{self, StoppedClock, at_once};
 
-/// Does its work once. It fails if the work has another outcome than the one to be counted.
+/// Does its work once. Fails if the work has another outcome than the counted one.
 pub(crate) type Operation = Box<dyn FnMut() -> anyhow::Result<()>>;
 
-/// An operation that is counted.
+/// An operation to count.
 pub(crate) struct Counted {
     pub(crate) name: &'static str,
-    /// How often it runs while callgrind counts: so often that what happens in one of many
-    /// operations, such as the growth of a map, has its share in each figure.
+    /// How often it runs while callgrind counts. It runs often enough that each figure has its
+    /// share of rare events, such as the growth of a map.
     pub(crate) times: usize,
-    /// Prepares for so many operations.
+    /// Prepares this many operations.
     pub(crate) make: fn(&Runtime, usize) -> anyhow::Result<Operation>,
 }
 
@@ -79,14 +79,14 @@ fn verify_hs256_claims(runtime: &Runtime, times: usize) -> anyhow::Result<Operat
     verify_each(plain(runtime, Algorithm::Hs256)?, tokens)
 }
 
-/// One token again and again, which a cache of verified tokens knows.
+/// Verifies one token again and again, with a cache of verified tokens.
 fn verify_eddsa_repeated(runtime: &Runtime, times: usize) -> anyhow::Result<Operation> {
     let token = tokens(runtime, 1, Algorithm::EdDsa)?.pop();
     let token = token.context("no token")?;
     verify_each(plain(runtime, Algorithm::EdDsa)?, vec![token; times])
 }
 
-/// Tokens that the verifier sees for the first time: no cache knows them.
+/// Verifies tokens for the first time, so no cache knows them.
 fn verify_new(runtime: &Runtime, times: usize, algorithm: Algorithm) -> anyhow::Result<Operation> {
     let tokens = tokens(runtime, times, algorithm)?;
     verify_each(plain(runtime, algorithm)?, tokens)
@@ -103,7 +103,7 @@ fn verify_each(verifier: Verifier, tokens: Vec<String>) -> anyhow::Result<Operat
 fn refuse_malformed(runtime: &Runtime, times: usize) -> anyhow::Result<Operation> {
     let mut tokens = tokens(runtime, times, Algorithm::Hs256)?;
     for token in &mut tokens {
-        // Within the claims.
+        // This cuts the claims.
         token.truncate(token.len() / 2);
     }
     refuse_each(plain(runtime, Algorithm::Hs256)?, tokens, |refusal| {
@@ -128,7 +128,7 @@ fn forged(token: &str) -> String {
     format!("{signed}{first}{rest}")
 }
 
-/// Revoked sessions among 100,000 live revocations.
+/// Refuses tokens of revoked sessions among 100,000 live revocations.
 fn refuse_revoked(runtime: &Runtime, times: usize) -> anyhow::Result<Operation> {
     const REVOCATIONS: usize = 100_000;
 
@@ -171,7 +171,7 @@ fn login_hs256(runtime: &Runtime, times: usize) -> anyhow::Result<Operation> {
     login(runtime, times, Algorithm::Hs256)
 }
 
-/// No call only signs. Compare the count with that of `login-hs256`.
+/// No call only signs, so compare this count with the one of `login-hs256`.
 fn login_eddsa(runtime: &Runtime, times: usize) -> anyhow::Result<Operation> {
     login(runtime, times, Algorithm::EdDsa)
 }
@@ -185,7 +185,7 @@ fn login(runtime: &Runtime, times: usize, algorithm: Algorithm) -> anyhow::Resul
     }))
 }
 
-/// Each one the first refresh of its session.
+/// Refreshes each session for the first time.
 fn refresh(runtime: &Runtime, times: usize) -> anyhow::Result<Operation> {
     let clock = StoppedClock::new();
     let authority = given::authority(runtime, Algorithm::Hs256, &clock)?;
@@ -227,7 +227,7 @@ fn judge(runtime: &Runtime, times: usize, transport: Transport) -> anyhow::Resul
     }))
 }
 
-/// A guarded request, from the layer's call to the answer of the service behind it.
+/// A guarded request, from the layer's call to the answer of the inner service.
 fn gate_layer(runtime: &Runtime, times: usize) -> anyhow::Result<Operation> {
     let transport = Transport::Bearer;
     let verifier = given::verifier(runtime, Algorithm::Hs256, transport, Vec::new())?;
@@ -273,7 +273,7 @@ fn requests(
     tokens.into_iter().map(with).collect()
 }
 
-/// Runs `operation` with another one of `inputs` each time.
+/// Runs `operation` with the next of `inputs` each time.
 fn each<T: 'static>(
     inputs: Vec<T>,
     mut operation: impl FnMut(T) -> anyhow::Result<()> + 'static,
@@ -290,7 +290,7 @@ fn tokens(runtime: &Runtime, count: usize, algorithm: Algorithm) -> anyhow::Resu
     tokens_of(runtime, count, algorithm, Ok)
 }
 
-/// Access tokens of as many logins, with identities that `change` has completed.
+/// Access tokens of this many logins. `change` completes their identities.
 fn tokens_of(
     runtime: &Runtime,
     count: usize,

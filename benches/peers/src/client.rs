@@ -1,4 +1,4 @@
-//! The HTTP client: cheap, since its work is counted to each route alike.
+//! The HTTP client. It is cheap, since each route's figure includes its work.
 
 use std::net::SocketAddr;
 
@@ -11,8 +11,8 @@ use tokio::{
 /// The body of each answer.
 pub(crate) const BODY: &str = "hello";
 
-/// One connection that is kept alive. It writes the same bytes again and again, and reads answers
-/// of known length.
+/// A connection that is kept alive. It writes the same bytes again and again, and reads answers of
+/// known length.
 pub(crate) struct Connection {
     stream: TcpStream,
     request: String,
@@ -20,8 +20,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects, and learns by a first request how long the answers are. `header` is the one with
-    /// the credentials. A bare route gets it as well, so that both sides have it parsed.
+    /// Connects, and learns the length of the answers by a first request. `header` has the
+    /// credentials. The client sends it to a bare route as well, so both servers parse it.
     pub(crate) async fn open(
         address: SocketAddr,
         path: &str,
@@ -57,7 +57,7 @@ impl Connection {
     }
 }
 
-/// Makes `times` requests on each connection, all connections at once.
+/// Makes `times` requests on each connection, on all at once.
 pub(crate) async fn requests(connections: &mut Vec<Connection>, times: u32) -> anyhow::Result<()> {
     let mut running = JoinSet::new();
     for mut connection in connections.drain(..) {
@@ -74,7 +74,7 @@ pub(crate) async fn requests(connections: &mut Vec<Connection>, times: u32) -> a
     Ok(())
 }
 
-/// Logs in at a route that answers with a cookie, and returns the header that brings it back.
+/// Logs in at a route that sets a cookie, and returns the header that sends it back.
 pub(crate) async fn log_in(address: SocketAddr, path: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");

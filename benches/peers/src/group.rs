@@ -1,4 +1,4 @@
-//! Routes that are compared with each other: a bare one, and the same one behind several guards.
+//! Routes to compare: a bare one, and the same route behind several guards.
 
 use std::{any::Any, net::SocketAddr, sync::mpsc, thread};
 
@@ -18,7 +18,7 @@ pub(crate) struct Group {
     /// The header with the credentials, for each connection to the bare route.
     pub(crate) headers: Vec<String>,
     pub(crate) guards: Vec<Guard>,
-    /// Files and servers that end with the measurement.
+    /// Files and servers that the measurement needs.
     #[expect(dead_code, reason = "held until it is dropped")]
     pub(crate) held: Vec<Box<dyn Any>>,
 }
@@ -27,9 +27,9 @@ pub(crate) struct Group {
 pub(crate) struct Guard {
     pub(crate) name: &'static str,
     pub(crate) path: &'static str,
-    /// For each connection: a guard may have credentials of its own.
+    /// One header for each connection. A guard may have its own credentials.
     pub(crate) headers: Vec<String>,
-    /// The work that gatepass does and this guard does not.
+    /// The work that gatepass does and this guard doesn't.
     pub(crate) less: &'static str,
 }
 
@@ -37,11 +37,11 @@ pub(crate) struct Guard {
 pub(crate) struct Row {
     pub(crate) group: String,
     pub(crate) guard: &'static str,
-    /// Requests per second, as a part of those of the bare route.
+    /// Requests per second, as a share of the bare route's.
     pub(crate) rate: Quartiles,
-    /// Requests per second of the server's processor time, as a part of the same.
+    /// Requests per second of the server's processor time, as a share of the bare route's.
     pub(crate) server_rate: Quartiles,
-    /// Microseconds of the server's processor time for each request, over the bare route's.
+    /// The server's processor time for each request in microseconds, minus the bare route's.
     pub(crate) added: Quartiles,
     pub(crate) less: &'static str,
 }
@@ -86,10 +86,10 @@ fn open(
         .collect()
 }
 
-/// Says the address of a server, and hands out what its clients need.
+/// Sends the address of a server, and everything that its clients need.
 pub(crate) type Ready<T> = mpsc::Sender<(SocketAddr, T)>;
 
-/// Runs a server in a thread of its own until the process ends. `start` says when it listens.
+/// Runs a server in its own thread until the process ends. `start` reports when it listens.
 pub(crate) fn serve<T: Send + 'static, F: Future<Output = anyhow::Result<()>>>(
     start: impl FnOnce(Ready<T>) -> F + Send + 'static,
 ) -> anyhow::Result<(SocketAddr, T)> {
@@ -100,7 +100,7 @@ pub(crate) fn serve<T: Send + 'static, F: Future<Output = anyhow::Result<()>>>(
     });
     match started.recv() {
         Ok(ready) => Ok(ready),
-        // The sender is gone, so the thread has ended.
+        // The thread has ended, since the sender is gone.
         Err(_) => match server.join() {
             Ok(ended) => Err(ended.err().context("the server ended without a reason")?),
             Err(_) => anyhow::bail!("the server panicked"),

@@ -5,5 +5,5 @@ pub(crate) mod axum;
 pub(crate) mod axum_07;
 pub(crate) mod sessions;
 
-/// The work that gatepass does and a guard by hand does not.
+/// The work that gatepass does and a hand-written guard doesn't.
 pub(crate) const NO_REVOCATION: &str = "no revocation: a logout ends nothing before `exp`";

@@ -1,35 +1,34 @@
-//! How fast gatepass guards a route, beside the other crates that guard routes in Rust.
+//! The speed of a route behind gatepass, compared with other Rust crates that guard routes.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- [--quick] [--report FILE] [NAME]
 //! ```
 //!
-//! `--quick` measures a tenth as long, `--report` writes the table as Markdown, and `NAME` chooses
-//! the groups that have it in their name. For example, `eddsa`.
+//! `--quick` measures a tenth as long, and `--report` writes the table as Markdown. `NAME` chooses
+//! the groups with this text in their name, for example `eddsa`.
 //!
 //! # The comparison
 //!
-//! A server has a bare route, and the same route behind each guard. One thread serves. A client in
-//! another thread asks over loopback sockets that it keeps open, each with a token of its own, and
-//! turns from route to route every few milliseconds. So other work of the machine meets all routes
-//! alike. Each figure is a ratio of two routes within one round. The table has the medians of all
-//! rounds with their quartiles.
+//! A server has a bare route, and the same route behind each guard. It runs on one thread. A client
+//! in another thread sends requests over loopback sockets that stay open, each with its own token.
+//! It switches routes every few milliseconds, so other work of the machine affects all routes
+//! alike. Each figure is a ratio of two routes within one round. The table has the medians and
+//! quartiles of all rounds.
 //!
-//! The client uses sockets, since a share of a real request is easier to judge. Sockets hide no
-//! difference: the column "server, µs" is the
-//! processor time that a guard adds to a request. It leaves the client out, and the database too,
-//! where that is another process.
+//! The client uses sockets, since you can judge a share of a real request better. Sockets hide no
+//! difference: the column "server, µs" is the processor time that a guard adds to a request. It
+//! excludes the client, and also a database in another process.
 //!
-//! All guards of a group verify the same tokens, or sessions of their own where they have such.
-//! None of the peers that verify tokens can revoke one; the table says so beside each.
+//! All guards of a group verify the same tokens, or their own sessions. None of the peers that
+//! verify tokens can revoke one, and the table says so for each.
 //!
 //! # A workspace of its own
 //!
-//! The peers bring four versions of jsonwebtoken along, and two each of axum, sqlx and reqwest.
-//! None of them may touch our lock file. Continuous integration doesn't build it, since that would
-//! take longer than all other checks: `cargo xtask lint` only checks its format and spelling. Run
-//! `cargo clippy --manifest-path benches/peers/Cargo.toml` before a release, and after a change of
-//! an adapter's API.
+//! The peers bring four versions of jsonwebtoken, and two each of axum, sqlx and reqwest. None of
+//! them may touch our lock file. Continuous integration doesn't build this workspace, since that
+//! would take longer than all other checks: `cargo xtask lint` only checks its format and spelling.
+//! Run `cargo clippy --manifest-path benches/peers/Cargo.toml` before a release, and after you
+//! change the API of an adapter.
 
 #![expect(
     clippy::print_stdout,
@@ -67,8 +66,8 @@ const GROUPS: &[Start] = &[
     ("sessions-postgres", sessions::postgres),
 ];
 
-/// A batch is far longer than a look at the clocks, and shorter than most disturbances. `--quick`
-/// takes a tenth of the rounds.
+/// A batch is far longer than a reading of the clocks, and shorter than most disturbances.
+/// `--quick` measures a tenth of the rounds.
 const FULL: Effort = Effort {
     rounds: 200,
     batch: Duration::from_millis(20),
@@ -108,7 +107,7 @@ fn main() -> anyhow::Result<()> {
         .filter(|(name, _)| name.contains(&flags.filter))
     {
         println!("== peers: {name}");
-        // The table still shows the measurements of the others.
+        // The table still shows the other measurements.
         match start().and_then(|group| group.measure(flags.effort)) {
             Ok(measured) => rows.extend(measured),
             Err(error) => faults.push(format!("{name} could not be measured: {error:#}")),

@@ -1,4 +1,4 @@
-//! Requests on several routes in turn, so that other work of the machine meets all of them alike.
+//! Requests on several routes in turn, so other work of the machine affects all of them alike.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 
 use crate::client::{Connection, requests};
 
-/// How much is measured.
+/// The amount of measurement.
 #[derive(Clone, Copy)]
 pub(crate) struct Effort {
     pub(crate) rounds: usize,
@@ -21,9 +21,9 @@ pub(crate) struct Effort {
 /// Seconds for each request in one round.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Cost {
-    /// By the clock on the wall.
+    /// Wall time.
     pub(crate) wall: f64,
-    /// The processor time of all threads of this process but the client's.
+    /// The processor time of all threads of this process except the client's.
     pub(crate) server: f64,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn rounds(
     for round in 0..effort.rounds {
         let mut costs = vec![Cost::default(); routes.len()];
         for turn in 0..routes.len() {
-            // The first one finds the caches as the last one left them, so they take turns.
+            // The first route finds the caches of the last one, so they take turns.
             let at = (turn + round) % routes.len();
             let (Some(route), Some(size)) = (routes.get_mut(at), sizes.get(at)) else {
                 continue;
@@ -82,8 +82,8 @@ fn batch(client: &Runtime, route: &mut Vec<Connection>, times: u32) -> anyhow::R
     })
 }
 
-/// Seconds of processor time of all threads but this one. Linux brings the figure of a thread up to
-/// date when the thread stops, and all servers have stopped when the last answer is read.
+/// Seconds of processor time of all threads except this one. Linux updates the figure of a thread
+/// when it stops. All servers have stopped when the client has read the last answer.
 fn server_time() -> anyhow::Result<f64> {
     let own = fs::read_link("/proc/thread-self")?;
     let own = own
@@ -106,7 +106,7 @@ fn on_processor(task: &Path) -> Option<u64> {
     text.split(' ').next()?.parse().ok()
 }
 
-/// The middle of what was measured, and the limits of its middle half.
+/// The median of the measurements, and the limits of their middle half.
 #[derive(Clone, Copy)]
 pub(crate) struct Quartiles {
     pub(crate) lower: f64,

@@ -121,7 +121,7 @@ fn first_line(program: &str, args: &[&str]) -> String {
         .to_owned()
 }
 
-/// All versions of the crates that are compared, from the lock file.
+/// The versions of all compared crates, from the lock file.
 fn versions() -> String {
     let mut lines = LOCK.lines();
     let mut found = Vec::new();

@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) const ISSUER: &str = "https://shop.example";
 pub(crate) const AUDIENCE: &str = "shop-api";
-/// Seconds, for each guard alike.
+/// Seconds, the same for each guard.
 pub(crate) const LEEWAY: u64 = 30;
-/// At least 32 bytes, and text, since jwt-authorizer takes a secret as text alone.
+/// At least 32 bytes. It is text, since jwt-authorizer takes a secret only as text.
 pub(crate) const SECRET: &str = "a secret of the benchmarks, of 32 bytes and more";
 /// The same in base64url.
 const SECRET_K: &str = "YSBzZWNyZXQgb2YgdGhlIGJlbmNobWFya3MsIG9mIDMyIGJ5dGVzIGFuZCBtb3Jl";
 pub(crate) const PUBLIC: &str = include_str!("../../../crates/gatepass/tests/keys/ed25519.pub.pem");
 const PRIVATE: &[u8] = include_bytes!("../../../crates/gatepass/tests/keys/ed25519.pem");
 
-/// As many clients, each with a token of its own.
+/// The number of clients, each with its own token.
 pub(crate) const CONNECTIONS: usize = 16;
 
 /// The claims that a handler reads.
@@ -28,7 +28,7 @@ pub(crate) struct Claims {
     pub(crate) exp: u64,
 }
 
-/// Only these two: all peers know them.
+/// Only these two, which all peers know.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Hs256,
@@ -64,8 +64,7 @@ impl Kind {
         })
     }
 
-    /// An authority that signs with the key, and the access tokens of as many logins as there are
-    /// connections.
+    /// An authority that signs with the key, and the access tokens of one login per connection.
     pub(crate) async fn authority(self) -> anyhow::Result<(Authority, Vec<String>)> {
         let secret = MasterSecret::from_bytes(SECRET.as_bytes())?;
         let authority = Authority::builder(ISSUER, AUDIENCE, secret, MemoryStore::new())
@@ -76,7 +75,7 @@ impl Kind {
         Ok((authority, tokens))
     }
 
-    /// The part of gatepass's checks that jsonwebtoken 12 can do, and the key.
+    /// The key, and the checks of gatepass that jsonwebtoken 12 also has.
     pub(crate) fn by_hand(
         self,
     ) -> anyhow::Result<(jsonwebtoken::DecodingKey, jsonwebtoken::Validation)> {
@@ -100,7 +99,7 @@ impl Kind {
     }
 }
 
-/// The access tokens of as many logins as there are connections.
+/// The access tokens of one login per connection.
 pub(crate) async fn log_in(authority: &Authority) -> anyhow::Result<Vec<String>> {
     let mut tokens = Vec::new();
     for number in 0..CONNECTIONS {

@@ -1,5 +1,5 @@
-//! Revocations in PostgreSQL and the nodes that follow them: how many a second, what a pull costs,
-//! and what an idle node asks.
+//! Revocations in PostgreSQL and the nodes that follow them: revocations per second, the cost of a
+//! pull, and the queries of an idle node.
 
 use std::{
     sync::{
@@ -27,15 +27,15 @@ use crate::{
     token::{AUDIENCE, ISSUER, Key},
 };
 
-/// Clients that log out at once.
+/// Clients that log out at the same time.
 const CLIENTS: usize = 32;
-/// Logouts of them all.
+/// Logouts of all clients together.
 const LOGOUTS: usize = 8000;
-/// Entries of the log behind the start of a transaction that is open.
+/// Log entries after the start of a transaction that is still open.
 const ENTRIES: usize = 600_000;
-/// Entries that were restored.
+/// Restored entries.
 const RESTORED: usize = 1000;
-/// How long something is watched.
+/// How long it watches.
 const WATCHED: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -58,7 +58,7 @@ pub(crate) async fn open(server: &Postgres) -> anyhow::Result<PostgresStore> {
     Ok(store.open_timeout(PATIENCE).open().await?)
 }
 
-/// Begins as many sessions.
+/// Begins this many sessions.
 pub(crate) async fn begin(store: &PostgresStore, many: usize) -> anyhow::Result<Vec<SessionId>> {
     let mut making = JoinSet::new();
     for maker in 0..CLIENTS {
@@ -82,7 +82,7 @@ pub(crate) async fn end(store: &PostgresStore, id: SessionId) -> anyhow::Result<
     Ok(())
 }
 
-/// How many sessions many clients end in a second.
+/// The number of sessions that many clients end per second.
 async fn revocations(table: &mut Table, store: &PostgresStore) -> anyhow::Result<()> {
     let ids = begin(store, LOGOUTS).await?;
     let start = Instant::now();
@@ -107,8 +107,8 @@ async fn revocations(table: &mut Table, store: &PostgresStore) -> anyhow::Result
     Ok(())
 }
 
-/// How often a node pulls while 100 sessions are ended in a second, and how many transactions that
-/// makes.
+/// The pulls of a node while clients end 100 sessions per second, and the transactions that these
+/// pulls cost.
 async fn pulls(
     table: &mut Table,
     server: &Postgres,
@@ -154,15 +154,15 @@ async fn pulls(
     Ok(())
 }
 
-/// Transactions that the server has counted so far, once all that are over are counted.
+/// The number of transactions that the server has counted, including all that are over.
 async fn committed(pool: &PgPool) -> anyhow::Result<i64> {
-    // Each process of the server hands in its counts after a second, or with its next transaction.
+    // Each server process reports its counts after a second, or with its next transaction.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let asked = "SELECT sum(xact_commit)::bigint FROM pg_stat_database";
     Ok(sqlx::query_scalar(asked).fetch_one(pool).await?)
 }
 
-/// How long a pull takes that brings nothing while another transaction of the cluster is open.
+/// The time of a pull that brings nothing while another transaction of the cluster is open.
 async fn beside_an_open_transaction(
     table: &mut Table,
     store: &PostgresStore,
@@ -201,7 +201,7 @@ async fn insert(pool: &PgPool, entries: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The place behind the whole log.
+/// The cursor behind the whole log.
 async fn load(log: &impl RevocationLog) -> anyhow::Result<Cursor> {
     let mut cursor = None;
     loop {
@@ -213,15 +213,14 @@ async fn load(log: &impl RevocationLog) -> anyhow::Result<Cursor> {
     }
 }
 
-/// How many transactions a second a node makes that does nothing, over a database that `pg_dump |
-/// psql` has restored.
+/// The transactions per second of an idle node on a database that `pg_dump | psql` has restored.
 async fn restored(
     table: &mut Table,
     directory: &Directory,
     old: &Postgres,
     pool: &PgPool,
 ) -> anyhow::Result<()> {
-    // The old cluster has seen more transactions than the new one will have.
+    // The old cluster has had more transactions than the new one will have.
     for text in [
         "TRUNCATE gatepass.revocations",
         "DO $$ BEGIN FOR n IN 1..5000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$",

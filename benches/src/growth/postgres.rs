@@ -1,4 +1,4 @@
-//! In PostgreSQL.
+//! Growth in PostgreSQL.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     table::Table,
 };
 
-/// Sessions that are begun; all others are copies of them under other ids.
+/// Sessions to begin. All others are copies of them under other ids.
 const BEGUN: usize = 1000;
 
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
@@ -60,7 +60,7 @@ impl Inside for Postgres {
         let columns = "account, issuer, audience, client, identity_json, own_access_ttl, device_json, generation, \
             rotated_from, rotated_at, recovered, created_at, authenticated_at, last_seen_at, seen_from, \
             idle_expires_at, absolute_expires_at, access_until, ended_at, ended_reason, purge_at";
-        // Eighteen random bytes: one of two, and of a second number the rest.
+        // Eighteen random bytes: one UUID, and two bytes of another.
         let copy = format!(
             "INSERT INTO gatepass.sessions (id, number, {columns})
              SELECT uuid_send(gen_random_uuid()) || substr(uuid_send(gen_random_uuid()), 1, 2), number - n,

@@ -1,4 +1,4 @@
-//! In Redis.
+//! Growth in Redis.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::{
     table::Table,
 };
 
-/// Keys that can be looked through while requests are measured.
+/// The number of keys that it can look through while it measures requests.
 const FEW: u64 = 20_000;
 
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
     let server = servers::own_redis()?;
     let client = Client::open(server.url())?;
-    // To look through a million keys takes longer than a client waits by default.
+    // A look through a million keys takes longer than a client waits by default.
     let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
     let connection = client.get_multiplexed_async_connection_with_config(&patient);
     let connection = runtime.block_on(connection)?;
@@ -86,7 +86,7 @@ impl Inside for Redis {
         };
         let first = Arc::clone(&store);
         at_once(ended, move |session| begin(Arc::clone(&first), session)).await?;
-        // The store makes all of them: it alone needs to know how it keeps a session in Redis.
+        // The store makes all of them, since it alone knows how it keeps a session in Redis.
         let numbers = (filling.ended..filling.expired).collect();
         at_once(numbers, move |number| {
             let store = Arc::clone(&store);
@@ -101,7 +101,7 @@ impl Inside for Redis {
 
     async fn is_clean(&self, live: &Contents) -> anyhow::Result<bool> {
         let keys: u64 = self.ask(&["DBSIZE"]).await?;
-        // A session and its account.
+        // Each live session has a key for itself and one for its account.
         Ok(keys < 2 * live.sessions + FEW
             && self.sessions().await? <= live.sessions
             && self.entries().await? <= live.entries)

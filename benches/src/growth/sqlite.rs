@@ -1,4 +1,4 @@
-//! In a SQLite file.
+//! Growth in a SQLite file.
 
 use std::{fs, path::PathBuf, sync::Arc};
 
@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use super::{Contents, Filling, Inside, LongAgo, PATIENCE, new_session};
 use crate::{servers::directory, table::Table};
 
-/// Sessions that are begun; all others are copies of them under other ids.
+/// Sessions to begin. All others are copies of them under other ids.
 const BEGUN: usize = 1000;
 
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ pub(super) fn cpu() -> String {
     thread_seconds().to_string()
 }
 
-/// Whether the field `Authorization` has a good token, by as little code as a handler needs for it.
+/// Whether the field `Authorization` has a good token, with as little code as a handler needs.
 pub(super) async fn is_good(
     field: Option<&(impl AsRef<[u8]> + ?Sized)>,
     verifier: &Verifier,

@@ -15,7 +15,7 @@ use super::answers::HELLO;
 pub(super) struct Clients {
     clients: Vec<Client>,
     cpu: Connection,
-    /// The wall seconds of each request since the batches have their size.
+    /// The wall seconds of each request, after the batches got their size.
     pub(super) waits: Vec<f64>,
     /// The CPU seconds of the application for a request, batch by batch.
     pub(super) computed: Vec<f64>,
@@ -25,12 +25,12 @@ pub(super) struct Clients {
 const FIRST: u32 = 1;
 
 impl Clients {
-    /// A connection for each of the tokens.
+    /// Opens a connection for each token.
     pub(super) async fn connect(address: SocketAddr, tokens: &[String]) -> anyhow::Result<Self> {
         let mut clients = Vec::new();
         for token in tokens {
             let mut connection = Connection::open(address).await?;
-            // Both routes get the same headers, so that both have them parsed.
+            // Both routes get the same headers, so both servers parse them.
             let request = format!(
                 "GET / HTTP/1.1\r\nhost: {address}\r\nuser-agent: gatepass-benches\r\n\
                  accept: */*\r\nauthorization: Bearer {token}\r\n\r\n"
@@ -51,8 +51,7 @@ impl Clients {
         })
     }
 
-    /// Makes `times` requests on each connection, all connections at once, and says how many
-    /// seconds all of it took.
+    /// Makes `times` requests on each connection, on all at once. Returns the seconds of the whole.
     pub(super) async fn requests(&mut self, times: u32) -> anyhow::Result<f64> {
         let before = self.computed_so_far().await?;
         let start = Instant::now();
@@ -119,7 +118,7 @@ impl Connection {
         Ok(Self(stream))
     }
 
-    /// Sends a request, and reads its answer to the end.
+    /// Sends a request, and reads the whole answer.
     pub(super) async fn exchange(&mut self, request: &str) -> anyhow::Result<Vec<u8>> {
         self.0.write_all(request.as_bytes()).await?;
         let mut response = Vec::new();

@@ -1,4 +1,4 @@
-//! Logins without the hash of a password, over a file of SQLite that keeps what it acknowledged.
+//! Logins without a password hash, on a SQLite file that keeps what it acknowledged.
 
 use std::{
     net::SocketAddr,
@@ -25,7 +25,7 @@ use crate::{
 };
 
 const CONNECTIONS: usize = 64;
-/// The first logins fill caches and files.
+/// The first logins, which fill caches and files.
 const WARM: usize = 10;
 
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
@@ -66,7 +66,7 @@ fn answer(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
     Ok(Identity::new(credentials.username())?)
 }
 
-/// The wall seconds of the logins that all clients make in this time.
+/// The wall seconds of each login of all clients within this time.
 async fn all(address: SocketAddr, time: Duration) -> anyhow::Result<Vec<f64>> {
     let mut clients = JoinSet::new();
     for client in 0..CONNECTIONS {

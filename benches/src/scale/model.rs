@@ -1,20 +1,20 @@
-//! The model: from what a service does to what it costs.
+//! The model: it computes costs from the work of a service.
 //!
-//! Each node has a replica of all live revocations and follows the log of the store. So memory and
-//! the stream don't depend on how many requests come, and the store's load doesn't either.
+//! Each node has a replica of all live revocations and follows the log of the store. So memory, the
+//! stream and the store's load don't depend on the number of requests.
 
 use crate::table::short;
 
-/// The seconds that an entry is kept beyond the life of the last token that it concerns.
+/// The seconds that a store keeps an entry after the last token that it concerns has expired.
 const MARGIN: f64 = gatepass::store::Revocation::RETENTION_MARGIN.as_secs() as f64;
-/// The seconds that a node keeps an entry at least, in case its clock is wrong.
+/// The fewest seconds that a node keeps an entry, in case its clock is wrong.
 const KEPT: f64 = 3600.0;
-/// The seconds that it keeps each entry beyond that.
+/// The further seconds that it keeps each entry.
 const SPARE: f64 = 60.0;
-/// The pulls per second of a node while nothing is revoked: one in 0.75 to 1 `poll_interval`, which
-/// is 0.5 s by default.
+/// The pulls per second of a node while nothing is revoked. It pulls once per 0.75 to 1
+/// `poll_interval`, which is 0.5 s by default.
 const IDLE: f64 = 2.3;
-/// The seconds between news and the pull for it, on average: the pause is 50 to 100 ms.
+/// The average seconds between a notification and the pull for it. The pause is 50 to 100 ms.
 const GATHERED: f64 = 0.075;
 
 /// The work of a service.
@@ -22,14 +22,14 @@ pub(super) struct Service {
     pub(super) nodes: f64,
     /// Logins per second, over all nodes.
     pub(super) logins: f64,
-    /// Seconds that an access token lives.
+    /// The lifetime of an access token in seconds.
     pub(super) lifetime: f64,
-    /// The part of the logins that end by a revocation, such as a logout.
+    /// The share of logins that end by a revocation, such as a logout.
     pub(super) revoked: f64,
 }
 
 impl Service {
-    /// The default lifetime, and every second login ends by a logout.
+    /// The default lifetime. A logout ends every second login.
     pub(super) const USUAL: Self = Self {
         nodes: 1.0,
         logins: 1.0,
@@ -46,7 +46,7 @@ impl Service {
         self.revocations() * (self.lifetime + MARGIN)
     }
 
-    /// The revocations in a node, with those that have expired and aren't removed yet.
+    /// The revocations in a node, including expired ones that it hasn't removed yet.
     fn in_node(&self) -> f64 {
         self.revocations() * ((self.lifetime + MARGIN).max(KEPT) + SPARE) * 4.0 / 3.0
     }
@@ -57,7 +57,7 @@ impl Service {
 pub(super) struct Costs {
     /// Bytes of a live revocation in a node.
     pub(super) bytes: f64,
-    /// Seconds in which a node loads one.
+    /// Seconds to load one revocation.
     pub(super) load: f64,
     /// Bytes of an entry on the wire.
     pub(super) entry: f64,
@@ -68,12 +68,12 @@ pub(super) struct Costs {
 }
 
 impl Costs {
-    /// Bytes of so many live revocations in a node.
+    /// Bytes of this many live revocations in a node.
     pub(super) fn memory(&self, live: f64) -> f64 {
         live * self.bytes
     }
 
-    /// Bytes per second between a node and the store at so many revocations per second.
+    /// Bytes per second between a node and the store at this rate of revocations.
     pub(super) fn stream(&self, revocations: f64) -> f64 {
         revocations * self.entry + pulls(revocations) * self.pull
     }
@@ -84,7 +84,7 @@ impl Costs {
     }
 }
 
-/// Pulls per second of a node, at most: its polls, and one pull for each revocation. Many
+/// The most pulls per second of a node: its polls, and one pull for each revocation. Many
 /// revocations share a pull, since a node waits a moment for more before each.
 pub(super) fn pulls(revocations: f64) -> f64 {
     (IDLE + revocations).min(1.0 / GATHERED)
@@ -106,7 +106,7 @@ in a revocation, and an access token lives for *T* seconds.
 * start of a node: *R* · *l* seconds, and *R* · *e* bytes
 ";
 
-/// The formula with the costs in it, and the services in a table.
+/// The formulas with the costs in them, and the services in a table.
 pub(super) fn table(costs: &Costs, services: impl Iterator<Item = Service>) -> String {
     let usual = Service::USUAL;
     let mut text = format!(

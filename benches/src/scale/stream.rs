@@ -36,10 +36,10 @@ use crate::{
     token::{AUDIENCE, ISSUER, Key},
 };
 
-/// Entries whose bytes are counted.
+/// Entries whose bytes it counts.
 const ENTRIES: usize = 2000;
 
-/// The costs of the stream. Those of a node's memory are zero.
+/// The costs of the stream. The costs of a node's memory are zero here.
 pub(super) fn costs(table: &mut Table) -> anyhow::Result<Costs> {
     let empty = table.size.pick(500_u32, 4000);
     with_server(async |server: &Server| {
@@ -67,7 +67,7 @@ pub(super) fn costs(table: &mut Table) -> anyhow::Result<Costs> {
     })
 }
 
-/// Compares the model to nodes that follow.
+/// Compares the model with real nodes.
 pub(super) fn check(table: &mut Table, costs: &Costs) -> anyhow::Result<()> {
     for (nodes, rate) in CASES {
         println!("   {nodes} nodes at {rate} revocations/s");
@@ -103,12 +103,12 @@ pub(super) fn check(table: &mut Table, costs: &Costs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long nodes are watched.
+/// How long it watches the nodes.
 const SECONDS: u32 = 15;
 /// Nodes, and revocations per second.
 const CASES: [(u32, u32); 4] = [(10, 1), (10, 10), (10, 100), (30, 100)];
 
-/// The work of nodes that followed.
+/// The work of nodes.
 struct Watched {
     pulls: f64,
     bytes: f64,
@@ -142,7 +142,7 @@ async fn watch(server: &Server, nodes: u32, rate: u32) -> anyhow::Result<Watched
     })
 }
 
-/// Ends so many sessions a second.
+/// Ends this many sessions per second.
 async fn end(store: &PostgresStore, ids: Vec<SessionId>, rate: u32) -> anyhow::Result<()> {
     let mut ticks = interval(Duration::from_secs(1) / rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -156,7 +156,7 @@ async fn end(store: &PostgresStore, ids: Vec<SessionId>, rate: u32) -> anyhow::R
     ending.join_all().await.into_iter().collect()
 }
 
-/// The place behind all entries after `cursor`.
+/// The cursor behind all entries after `cursor`.
 async fn read(log: &PostgresLog, cursor: Option<&Cursor>) -> anyhow::Result<Cursor> {
     let mut cursor = cursor.cloned();
     loop {
@@ -168,10 +168,10 @@ async fn read(log: &PostgresLog, cursor: Option<&Cursor>) -> anyhow::Result<Curs
     }
 }
 
-/// A server of PostgreSQL, with a store on it.
+/// A PostgreSQL server with a store on it.
 struct Server {
     store: PostgresStore,
-    /// Through the proxy.
+    /// Leads through the proxy.
     url: String,
     counted: Arc<AtomicU64>,
 }

@@ -1,5 +1,5 @@
-//! The least in PostgreSQL: one statement on a table of ids and numbers, through a pool like the
-//! store's.
+//! The smallest store in PostgreSQL: one statement on a table of ids and numbers, through a pool
+//! like the store's.
 
 use gatepass_postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
@@ -8,13 +8,13 @@ use tokio::runtime::Runtime;
 use super::{Bare, compare, id, sessions};
 use crate::{servers, table::Table};
 
-/// As many connections as the store makes by default.
+/// The default number of connections of the store.
 const CONNECTIONS: u32 = 10;
 
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
     let server = servers::postgres()?;
-    // A schema of its own, on a server that others use.
+    // Its own schema, since others use the server.
     let schema = servers::unique("bench")?;
     let store = PostgresStore::at(server.url()).schema(&schema).open();
     let store = runtime.block_on(store)?;
@@ -46,7 +46,7 @@ impl Raw {
     async fn open(url: &str, schema: &str, sessions: usize) -> anyhow::Result<(Self, Vec<Row>)> {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
-            // Nor does the store ask each connection before it is used.
+            // The store doesn't test each connection before use either.
             .test_before_acquire(false)
             .connect(url)
             .await?;
@@ -70,12 +70,12 @@ impl Raw {
             "UPDATE {schema}.rows SET generation = $2 + 1, seen_at = $3
              WHERE id = $1 AND generation = $2 RETURNING generation"
         );
-        // Once in a run.
+        // This happens once in a run.
         let update = update.leak();
         Ok((Self { pool, update }, rows))
     }
 
-    /// Keeps the server from work of its own, which one side would meet and the other not.
+    /// Keeps the server from background work, which would affect one side only.
     async fn steady(&self) -> anyhow::Result<()> {
         for setting in [
             "autovacuum = off",
@@ -91,7 +91,7 @@ impl Raw {
         Ok(())
     }
 
-    /// The server's settings that say what a commit waits for.
+    /// The server's settings for the durability of a commit.
     async fn durability(&self) -> anyhow::Result<String> {
         let mut said = Vec::new();
         for name in ["fsync", "synchronous_commit"] {

@@ -1,5 +1,5 @@
-//! The least in Redis: one script on a string that is a number, through one connection to each
-//! server.
+//! The smallest store in Redis: one script on a string that is a number, through one connection to
+//! each server.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use tokio::runtime::Runtime;
 use super::{Bare, compare, sessions};
 use crate::{servers, table::Table};
 
-/// Like the store's: compares, advances, and keeps the key from staying for ever.
+/// Like the store's script: it compares, advances, and makes the key expire.
 const SCRIPT: &str = "
     if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
     redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
     return 1";
-/// Seconds until a row of a bench is gone.
+/// Seconds until the rows of a benchmark expire.
 const TTL: u32 = 3600;
 
 pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
@@ -29,7 +29,7 @@ pub(crate) fn run_cluster(table: &mut Table) -> anyhow::Result<()> {
 
 fn measure(table: &mut Table, name: &str, server: &servers::Server) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
-    // A name space of its own, on a server that others use.
+    // Its own namespace, since others use the server.
     let namespace = servers::unique("bench")?;
     let store = RedisStore::at(server.url()).namespace(&namespace).open();
     let store = runtime.block_on(store)?;
@@ -77,7 +77,7 @@ impl Raw {
         Ok((raw, rows))
     }
 
-    /// A row on the first server that takes it.
+    /// Makes a row on the first server that takes it.
     async fn make(&mut self, key: String) -> anyhow::Result<Row> {
         for (number, node) in self.nodes.iter_mut().enumerate() {
             let mut set = redis::cmd("SET");

@@ -1,5 +1,5 @@
-//! The least in SQLite: one table of ids and numbers, one thread that writes it in groups, with the
-//! pragmas of `gatepass-sqlite`.
+//! The smallest store in SQLite: one table of ids and numbers, and one thread that writes it in
+//! groups, with the pragmas of `gatepass-sqlite`.
 
 use std::{path::Path, thread};
 
@@ -22,7 +22,7 @@ pub(crate) fn run(table: &mut Table) -> anyhow::Result<()> {
     compare(table, &Runtime::new()?, goals, store, &raw, rows)
 }
 
-/// A compare-and-advance, and the caller that waits to hear whether it fitted.
+/// A compare-and-advance, and the caller that waits for its result.
 struct Job {
     row: Row,
     reply: oneshot::Sender<bool>,
@@ -38,7 +38,7 @@ struct Row {
 struct Raw(Sender<Job>);
 
 impl Raw {
-    /// A file with rows, and the thread that writes it.
+    /// Makes a file with rows, and the thread that writes to it.
     fn open(path: &Path, sessions: usize) -> anyhow::Result<(Self, Vec<Row>)> {
         let conn = Connection::open(path)?;
         conn.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;

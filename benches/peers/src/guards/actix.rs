@@ -1,4 +1,4 @@
-//! actix-web-httpauth, with jsonwebtoken as its validator: it only finds the credentials.
+//! actix-web-httpauth, which only finds the credentials, with jsonwebtoken as its validator.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(crate) fn eddsa() -> anyhow::Result<Group> {
 }
 
 fn group(kind: Kind) -> anyhow::Result<Group> {
-    // `serve` needs futures without knots of actix-web's own, which its system brings.
+    // `serve` needs futures that run without actix-web's system.
     let (address, tokens) = serve(move |ready| async move {
         std::thread::spawn(move || actix_web::rt::System::new().block_on(run(kind, ready)))
             .join()

@@ -1,4 +1,5 @@
-//! Guards in axum 0.8: by hand with jsonwebtoken, axum-jwt-auth, tower-oauth2-resource-server.
+//! Guards in axum 0.8: a hand-written one with jsonwebtoken, axum-jwt-auth and
+//! tower-oauth2-resource-server.
 
 use std::sync::Arc;
 
@@ -122,7 +123,7 @@ impl FromRef<Keys> for Decoder<Claims> {
     }
 }
 
-/// The extractor that an application without a crate for it has.
+/// The extractor that an application writes without a crate for it.
 struct ByHand(#[expect(dead_code, reason = "a handler would read it")] Claims);
 
 impl FromRequestParts<Keys> for ByHand {

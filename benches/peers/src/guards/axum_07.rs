@@ -1,4 +1,4 @@
-//! jwt-authorizer, in axum 0.7, which it has not left yet. The layer of gatepass fits there, too.
+//! jwt-authorizer, which still uses axum 0.7. The layer of gatepass also works there.
 
 use axum_07::{Router, routing::get};
 use gatepass_axum::GateLayer;

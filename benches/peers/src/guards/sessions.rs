@@ -1,7 +1,7 @@
-//! axum-login over tower-sessions, in SQLite and in PostgreSQL: sessions that a logout ends at
-//! once, since each request asks the store.
+//! axum-login over tower-sessions, in SQLite and in PostgreSQL. A logout ends a session at once,
+//! since each request asks the store.
 //!
-//! The setup is that of axum-login's own example: a table of users beside that of the sessions. A
+//! The setup follows axum-login's own example: a table of users next to the table of sessions. A
 //! request reads one row of each.
 
 use std::{
@@ -36,8 +36,8 @@ use crate::{
 
 const TWO_READS: &str = "no bound on the store's load: two statements for each request";
 
-/// gatepass keeps its sessions in memory here, since its SQLite and that of sqlx 0.8 don't link
-/// into one program. Its guard asks no store for a request, so that the store is not in its figure.
+/// gatepass keeps its sessions in memory here, since its SQLite and sqlx 0.8's don't link into one
+/// program. Its guard asks no store per request, so the store isn't in its figure.
 pub(crate) fn sqlite() -> anyhow::Result<Group> {
     let directory = tempfile::tempdir_in(build()?)?;
     let path = directory.path().join("sessions.db");
@@ -69,12 +69,12 @@ pub(crate) fn postgres() -> anyhow::Result<Group> {
         let authority = authority(store).await?;
         run(Pg(pool), sessions, authority, ready).await
     });
-    // Dropped in this order.
+    // They are dropped in this order.
     let held: Vec<Box<dyn Any>> = vec![Box::new(server), Box::new(directory)];
     group("axum 0.8, PostgreSQL", started?, held)
 }
 
-/// The directory of this program, which is on a disk.
+/// The directory of this program, which is on a real disk.
 fn build() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?;
     let directory = program.parent().map(Path::to_owned);
