@@ -20,13 +20,13 @@ export interface Options {
    */
   storage?: TokenStorage;
   /**
-   * Other origins whose requests carry the session, such as `["https://api.example.com"]`. The
-   * origin of `base` does so by itself, and no other one gets a token.
+   * Other origins that get the session's tokens, such as `["https://api.example.com"]`. The origin
+   * of `base` always gets them, and no other origin does.
    */
   origins?: (string | URL)[];
   /**
-   * Whether this client shares its session with other tabs of the same origin. Default: `true` in
-   * a page, `false` elsewhere. For example, two clients in one Node process may be of two users.
+   * Whether this client shares its session with other tabs of the same origin. Default: `true` in a
+   * page, `false` elsewhere. For example, two clients in one Node process may belong to two users.
    */
   tabs?: boolean;
   /** Replaces the clocks and the browser's interfaces, for tests. */
@@ -35,7 +35,7 @@ export interface Options {
 
 /** A place for tokens. The client calls one function after the other, never two at once. */
 export interface TokenStorage {
-  /** The value that was saved last, or `null`. */
+  /** The last saved value, or `null`. */
   load(): Promise<StoredSession | null> | StoredSession | null;
   /** Called after a login and after each refresh. Replace the former value as a whole. */
   save(session: StoredSession): Promise<void> | void;
@@ -53,7 +53,7 @@ export interface StoredSession {
   began: number;
   /** Counts the refreshes. */
   turn: number;
-  /** When the tokens were asked for, by this machine's clock. The next two count from here. */
+  /** When the client asked for the tokens, by this machine's clock. The next two count from it. */
   at: number;
   refreshAfter: number;
   expiresAfter: number;
@@ -89,11 +89,11 @@ export interface State {
 
 export interface Credentials {
   username: string;
-  /** Not there if the service logs in by something else, such as a one-time code. */
+  /** Missing if the service uses another credential, such as a one-time code. */
   password?: string;
   /** A name of the device for the list of sessions. */
   device?: string;
-  /** Members that the service's own authenticator wants, such as a one-time code. */
+  /** Members for the service's own authenticator, such as a one-time code. */
   [member: string]: unknown;
 }
 
@@ -121,7 +121,7 @@ export interface Exchange {
   /** The answer says that a refresh brings other rights. */
   refreshHint: "grant_changed" | undefined;
   durationMs: number;
-  /** Bearer transport: tokens that were sent or received, shortened to `"eyJhbG…9fQx"`. */
+  /** Bearer transport: the sent and received tokens, shortened to `"eyJhbG…9fQx"`. */
   tokens: { access_token?: string; refresh_token?: string };
 }
 
@@ -131,8 +131,8 @@ export interface SessionEventMap {
   /** A refresh, here or in another tab. */
   refreshed: SessionEvent<State>;
   /**
-   * The session's scopes are others than before. Fires once in each tab, after `refreshed`. For
-   * example, the service has taken a role away from the user, and the page hides a menu.
+   * The session's scopes have changed. Fires once in each tab, after `refreshed`. For example, the
+   * service has taken a role away from the user, and the page hides a menu.
    *
    * The client can't read the claims of a token. If your rights are in claims, listen to
    * `refreshed` as well.
@@ -140,7 +140,7 @@ export interface SessionEventMap {
   changed: SessionEvent<{ scope: string; previousScope: string }>;
   /** The session is over, for the reason in `detail`. Fires once in each tab. */
   ended: SessionEvent<{ reason: EndReason }>;
-  /** The server doesn't answer, or answers 503. It will be asked again in `retryAfter` seconds. */
+  /** The server doesn't answer, or answers 503. The client asks again in `retryAfter` seconds. */
   unavailable: SessionEvent<{ retryAfter: number }>;
   /** The server answers again. */
   available: SessionEvent<undefined>;
@@ -149,11 +149,11 @@ export interface SessionEventMap {
 }
 
 /**
- * Why a session has ended. `logged_out`: by a logout here or in another tab. `reused`: a spent
- * refresh token came back, so that a thief may have the user's tokens. `missing`: the browser
- * has lost its cookies. Others are the reasons of a 401 in the wire protocol, given by an endpoint
- * of gatepass: a session that `fetch` found `revoked` ends with the reason of the refresh that was
- * refused then, such as `session_ended`.
+ * Why a session has ended. `logged_out`: a logout here or in another tab. `reused`: a spent refresh
+ * token came back, so a thief may have the user's tokens. `missing`: the browser has lost its
+ * cookies. Any other reason is the reason of a 401 from an endpoint of gatepass. For example, if
+ * `fetch` gets a 401 `revoked`, the client refreshes. The session then ends with the reason of the
+ * refused refresh, such as `session_ended`.
  */
 export type EndReason =
   | "logged_out" | "reused" | "revoked" | "session_ended" | "refresh_expired" | "unknown_session"
@@ -164,48 +164,53 @@ export interface SessionEvent<Detail> extends Event {
 }
 
 export interface Session extends EventTarget {
-  /** `null` while there is no session, or none is known yet. */
+  /** `null` if there is no session, or if the client doesn't know of one yet. */
   readonly state: State | null;
 
   /**
-   * Logs in. A session that this client had before ends.
+   * Logs in. If this client had a session before, that one ends.
    *
-   * A login whose answer was lost isn't sent again by itself: it rejects with `UnavailableError`.
-   * Rejects with `RefusedError`, for example `bad_credentials`, or `too_many_attempts` with
-   * `retryAfter`.
+   * If the answer is lost, the client doesn't send the login again: it rejects with
+   * `UnavailableError`. It rejects with `RefusedError` if the server refuses, for example with
+   * `bad_credentials`, or with `too_many_attempts` and `retryAfter`.
    */
   login(credentials: Credentials): Promise<State>;
 
   /**
-   * Finds out whether a session goes on: from `storage`, other tabs, or in cookie transport from
-   * the times in localStorage or one refresh. Call it once when the page or program begins.
+   * Finds out whether a session continues. It asks `storage` and other tabs. In cookie transport it
+   * reads the times in localStorage, or refreshes once. Call it once when the page or program
+   * begins.
    *
    * Resolves with `null` if there is no session. If it finds that a session has ended, `ended`
-   * fires before. In cookie transport it may not ask the server: to learn whether the session
-   * lives, call `refresh`. Rejects with `UnavailableError` if the server doesn't answer: the user
-   * may still be logged in, so don't show the login. Also rejects with the error of `storage.load`.
+   * fires before. In cookie transport it may not ask the server: call `refresh` to learn whether
+   * the session is live. It rejects with `UnavailableError` if the server doesn't answer. The user
+   * may still be logged in then, so don't show the login. It also rejects with the error of
+   * `storage.load`.
    */
   restore(): Promise<State | null>;
 
   /**
    * Sends a request as `fetch` does, with the session's tokens. Without a session it is an ordinary
-   * `fetch`. A 401 that a refresh doesn't mend is returned, and not thrown.
+   * `fetch`. It returns a 401 that a refresh can't fix, and doesn't throw it.
    *
-   * It refreshes before if the token has expired, and sends the request once again after a 401
-   * `expired`. It does the same after a 401 `stale_grant`: the rights of the session have changed.
-   * It sends that request twice again if the first refresh began before the change. An answer may
-   * offer more rights (`Gatepass-Refresh: grant_changed`). Then the client refreshes in the
-   * background within 5 seconds. A 401 that calls the session over, such as `revoked`, makes it refresh as well: the
-   * session ends only if the refresh is refused. After a 503 it waits and sends it again, a few
-   * times, if nothing was done: a gate of gatepass says so, or the method is idempotent and the
-   * answer has `Retry-After`. A body that is a stream is sent once.
+   * It refreshes first if the token has expired, and sends the request again after a 401 `expired`.
+   * It does the same after a 401 `stale_grant`: the rights of the session have changed. If the
+   * first refresh began before that change, it sends the request a second time.
    *
-   * Rejects with `RefusedError` if the session turns out to be over before the request is sent,
-   * with `UnavailableError` if no token can be had at present, and else as `fetch` does.
+   * An answer may offer more rights (`Gatepass-Refresh: grant_changed`). The client then refreshes
+   * in the background within 5 seconds. It also refreshes after a 401 that says that the session is
+   * over, such as `revoked`. The session ends only if the server refuses this refresh.
+   *
+   * After a 503 it waits and sends the request again, a few times, if that is safe: a gate of
+   * gatepass has answered, so your handler has not run, or the method is idempotent and the answer
+   * has `Retry-After`. It sends a stream only once.
+   *
+   * Rejects with `RefusedError` if the session turns out to be over before it sends the request,
+   * and with `UnavailableError` if it can't get a token now. Otherwise it rejects as `fetch` does.
    */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
 
-  /** Refreshes now, unless another tab does at the same time. */
+  /** Refreshes now, unless another tab is doing so. */
   refresh(): Promise<State>;
 
   /** Proves the password or another credential again, after a 401 `authentication_too_old`. */
@@ -228,7 +233,7 @@ export interface Session extends EventTarget {
   /** Ends all of the user's sessions. This one ends when the server has confirmed it. */
   logoutAll(): Promise<void>;
 
-  /** Stops the timers and the exchange with other tabs. The session itself goes on. */
+  /** Stops the timers and the exchange with other tabs. The session itself continues. */
   close(): void;
 
   addEventListener<Type extends keyof SessionEventMap>(
@@ -246,7 +251,7 @@ export interface Session extends EventTarget {
 /** Makes a client of the endpoints at `options.base`. It sends nothing before you call it. */
 export function createClient(options?: Options): Session;
 
-/** The server has refused, and said why. */
+/** The server has refused, with a reason. */
 export class RefusedError extends Error {
   constructor(status: number, reason: string, description: string, retryAfter?: number);
   readonly status: number;
@@ -258,9 +263,9 @@ export class RefusedError extends Error {
   readonly retryAfter?: number;
 }
 
-/** The server has not answered, or said that it can't at present. It has refused nothing. */
+/** The server didn't answer, or can't answer now. It has refused nothing. */
 export class UnavailableError extends Error {
   constructor(message: string, retryAfter?: number, cause?: unknown);
-  /** Seconds, if the server has said so. */
+  /** Seconds, if the server named them. */
   readonly retryAfter?: number;
 }

@@ -6,17 +6,17 @@
  *
  * Rules that the code keeps:
  *
- * - No token is a property of anything that this module hands out. In cookie transport the module
+ * - No object that this module returns has a token as a property. In cookie transport the module
  *   never sees one.
- * - A result counts only if the session for which it was asked is still the current one. For
- *   example, the answer to a refresh that arrives after a logout changes nothing.
- * - A request whose answer was lost is sent again only if the server answers it twice: a refresh, a
- *   logout, a list, never a login.
+ * - A result counts only if its session is still the current one. For example, the answer to a
+ *   refresh that arrives after a logout changes nothing.
+ * - After a lost answer, the client repeats only a request that the server answers twice: a
+ *   refresh, a logout or a list, and never a login.
  */
 
 /** Attempts of one request while a caller waits for it. */
 const TRIES = 4;
-/** The server bounds the time of its store to 3 s and that of its authenticator to 10 s. */
+/** The server gives its store 3 s and its authenticator 10 s. */
 const ANSWER_TIMEOUT = 15_000;
 /** Longer than a tab holds the lock, which is one `ANSWER_TIMEOUT` and a question to other tabs. */
 const LOCK_TIMEOUT = 16_000;
@@ -33,24 +33,24 @@ const EXPIRY_MARGIN = 5_000;
 /** gatepass's own `Retry-After`. A page of another origin can't read the header without CORS. */
 const USUAL_RETRY_AFTER = 2;
 /**
- * A right that is given to all users of a service is offered to all of their clients at once. This
- * spreads the refreshes, and a user who has just paid still sees the new menu within seconds.
+ * A service may offer a right to all of its users at once. This delay spreads their refreshes, and
+ * a user who has just paid still sees the new menu within seconds.
  */
 const OFFER_SPREAD = 5_000;
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-/** Reasons of a 401 by which a session is over. */
+/** Reasons of a 401 that say that a session is over. */
 const OVER = new Set(["revoked", "unknown_session", "session_ended", "refresh_expired", "reused"]);
-/** Reasons of a 401 that come by and by to every good access token. */
+/** Reasons of a 401 that every good access token gets in time. */
 const OUTDATED = new Set(["expired", "stale_grant"]);
-/** Reasons of a 401 that another access token may mend. */
+/** Reasons of a 401 that another access token may fix. */
 const RENEWABLE = new Set([
   ...OUTDATED, "malformed", "bad_signature", "unknown_key", "wrong_type", "wrong_issuer",
   "wrong_audience", "not_yet_valid",
 ]);
-/** The value of `Gatepass-Refresh` by which a gate offers other rights. */
+/** The value of `Gatepass-Refresh` that offers other rights. */
 const OFFER = "grant_changed";
-/** RFC 9110 §9.2.2. */
+/** The methods of RFC 9110 §9.2.2. */
 const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"]);
 
 /** Makes a client of the endpoints at `options.base`. It sends nothing before you call it. */
@@ -58,7 +58,7 @@ export function createClient(options = {}) {
   return new Session(options);
 }
 
-/** The server has refused, and said why. */
+/** The server has refused, with a reason. */
 export class RefusedError extends Error {
   constructor(status, reason, description, retryAfter) {
     super(description || reason);
@@ -70,7 +70,7 @@ export class RefusedError extends Error {
   }
 }
 
-/** The server has not answered, or said that it can't at present. It has refused nothing. */
+/** The server didn't answer, or can't answer now. It has refused nothing. */
 export class UnavailableError extends Error {
   constructor(message, retryAfter, cause) {
     super(message, cause && { cause });
@@ -101,40 +101,40 @@ class Session extends EventTarget {
   #listening = new AbortController();
 
   /**
-   * The current session, replaced as a whole by each refresh: its `id`, `scope`, when it `began`,
-   * how many refreshes (`turn`) it has had, when the request for its tokens was `sent`, the times
-   * after that, and in bearer transport `access` and `refresh`.
+   * The current session. Each refresh replaces the whole object: its `id`, its `scope`, when it
+   * `began`, the number of its refreshes (`turn`), when the client `sent` the request for its
+   * tokens, the times from there on, and in bearer transport `access` and `refresh`.
    */
   #session = null;
-  /** Counts the sessions that were current. */
+  /** Counts the sessions that have been current. */
   #epoch = 0;
   /** Aborts a refresh when its session isn't the current one any more. */
   #current = new AbortController();
   /**
-   * Sessions that are over, and since when. Tokens that were asked for later prove that one lives
-   * after all, except after a logout: then the time is infinite.
+   * Ended sessions, with the time of the end. Tokens that the client asked for later prove that a
+   * session lives after all. After a logout nothing does: its time is infinite.
    */
   #over = new Map();
   #endedBy = "missing";
-  /** A session that was logged out here, which the server may not know yet. */
+  /** A session that the user ended here. The server may not know yet. */
   #leaving = null;
   #logouts = 0;
 
   #refreshing = null;
   #timer;
-  /** Begins the refresh that an offer of other rights leads to. */
+  /** Starts the refresh after an offer of other rights. */
   #offerTimer;
   /** That refresh, which never rejects. */
   #following = Promise.resolve();
   /** The session and turn of the last access token for which a tab has followed an offer. */
   #followed;
-  /** Operations of `TRIES` attempts that have failed in a row: a refresh is owed. */
+  /** Failed operations in a row, of `TRIES` attempts each. If there are any, a refresh is due. */
   #failures = 0;
-  /** The server asked for no attempt before this, by the monotonic clock. */
+  /** The server asked for no attempt before this time (monotonic clock). */
   #notBefore = 0;
-  /** The turn of an access token that was brought by a refresh since the server took no other. */
+  /** The turn of an access token that a refresh brought after the server took no other. */
   #distrusted;
-  /** When a refresh last proved that a session lives which a service had called over. */
+  /** When a refresh last proved that a session lives although a service had called it over. */
   #doubtedAt = -Infinity;
   #outage = null;
   #storing = Promise.resolve();
@@ -155,7 +155,7 @@ class Session extends EventTarget {
     this.#listen(tabs ?? this.#environment.document !== undefined);
   }
 
-  /** `null`, or what is known of the current session; times are milliseconds from now. */
+  /** The known part of the current session, or `null`. Times are milliseconds from now. */
   get state() {
     const session = this.#session;
     if (!session) return null;
@@ -182,7 +182,7 @@ class Session extends EventTarget {
       const replaced = this.#session ?? this.#leaving;
       this.#leaving = null;
       await this.#keep(session, "began");
-      // By cookie, the server does this itself.
+      // In cookie transport, the server does this itself.
       if (replaced && !this.#isCookie) this.#retire(replaced);
       return this.state;
     });
@@ -201,7 +201,7 @@ class Session extends EventTarget {
       await this.#refresh();
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      // The cookies tell of a session that this browser's pages were not told the end of.
+      // The cookies told of a session whose end this browser's pages haven't learned.
       const isNews = !wasKnown && !wasEnded && error.reason !== "missing";
       if (isNews) {
         const at = this.#environment.wallClock();
@@ -223,7 +223,7 @@ class Session extends EventTarget {
     const answer = await this.#authorized("POST", "/reauthenticate", { json: credentials });
     const session = this.#session;
     if (!session) throw this.#noSession();
-    // Two turns, so that this counts more than a refresh that another tab does at the same time.
+    // Two turns, so this counts more than a refresh of another tab at the same time.
     await this.#keep(this.#read(answer, sent, session, 2), "refreshed");
     return this.state;
   }
@@ -242,11 +242,11 @@ class Session extends EventTarget {
       const sent = headers.has("authorization") ? null : this.#session;
       if (sent?.access) headers.set("authorization", `Bearer ${sent.access}`);
       const options = { ...init, headers, ...this.#credentials(url, init, isRequest && input) };
-      // A request's body can be read once, and this may have to send it twice.
+      // A body can be read only once, and this may have to send it twice.
       const target = isRequest ? input.clone() : url.href;
       const exchange = await this.#exchange(method, url, target, options, sent?.access);
       const { response, reason, retryAfter, refreshHint } = exchange;
-      // An origin that gets no token from us can't say anything about it.
+      // An origin that gets no token from us can't judge it.
       const isOurs = !response.redirected || this.#origins.has(new URL(response.url).origin);
       if (!sent || !isOurs) return response;
       if (response.status !== 503) this.#available("request");
@@ -259,7 +259,7 @@ class Session extends EventTarget {
         if (!mayResend || !canResend) return response;
         renewals += 1;
       } else if (response.status === 503 && canResend && tries < TRIES) {
-        // A gate asks the store before it calls the handler, so that nothing has happened yet.
+        // A gate asks the store before it calls the handler, so nothing has happened yet.
         const isGate = reason === "store_unavailable";
         const wait = this.#pause(tries, retryAfter);
         const isSafe = isGate || (IDEMPOTENT.has(method) && response.headers.has("retry-after"));
@@ -310,7 +310,7 @@ class Session extends EventTarget {
     if (!session && !this.#isCookie) return;
     this.#leaving = session;
     const epoch = this.#epoch;
-    // The cookies may be those of another login when this is sent again. That login has ended ours.
+    // By the second attempt, the cookies may belong to another login, which has ended ours.
     const isWanted = () => !this.#isCookie || this.#epoch === epoch;
     await this.#insist(() => this.#leave(session), { isWanted });
     if (this.#leaving === session) this.#leaving = null;
@@ -328,13 +328,13 @@ class Session extends EventTarget {
 
   // Requests
 
-  /** Ends sessions by `method` and `path`, and this one if it is among them. */
+  /** Ends sessions by `method` and `path`, including this one if it is among them. */
   async #endAtServer(method, path, endsOwn) {
     await this.#insist(async (tries) => {
       try {
         await this.#authorized(method, path, { endAs: endsOwn ? "logged_out" : undefined });
       } catch (error) {
-        // The answer to the attempt before was lost, and it has done what this one asks for.
+        // The attempt before this one has succeeded, and its answer was lost.
         const isDone = tries > 1 && (error.status === 404 || (endsOwn && isRefusal(error)));
         if (!isDone) throw error;
       }
@@ -345,20 +345,20 @@ class Session extends EventTarget {
   async #leave(session) {
     const json = session?.refresh && { refresh_token: session.refresh };
     try {
-      // The browser goes on sending it when the page is left.
+      // The browser sends it even if the user leaves the page.
       await this.#ask("POST", "/logout", { json, keepalive: true });
     } catch (error) {
       if (!isRefusal(error)) throw error;
     }
   }
 
-  /** Ends a session that no tab has any more, as well as can be. */
+  /** Tries to end a session that no tab has any more. */
   #retire(session) {
     this.#bury(session.id, "logged_out");
     this.#leave(session).catch(() => {});
   }
 
-  /** Sends a request with the access token to an endpoint, again if a refresh helps. */
+  /** Sends a request with the access token to an endpoint, and again if a refresh helps. */
   async #authorized(method, path, { json, endAs } = {}) {
     for (let renewals = 0; ; renewals++) {
       await this.#ready();
@@ -375,11 +375,12 @@ class Session extends EventTarget {
   }
 
   /**
-   * Acts on a 401 to a request of the session `sent`, which was sent again after `renewals`:
-   * whether it should be sent again.
+   * Acts on a 401 to a request of the session `sent`. `renewals` says how often the client has sent
+   * the request again. Returns whether to send it once more.
    *
-   * An endpoint that calls the session over ends it `endAs`. The application may be mistaken or
-   * relay the answer of another service, so that its 401 only makes the client ask by a refresh.
+   * If an endpoint says that the session is over, this ends it with the reason `endAs`. The
+   * application may be mistaken, or relay the answer of another service. So after its 401 the
+   * client only refreshes.
    */
   async #judge(reason, sent, renewals, endAs) {
     this.#sync();
@@ -390,13 +391,13 @@ class Session extends EventTarget {
       this.#end(endAs);
       return false;
     }
-    // The access cookie may be gone while the other one is still there.
+    // The access cookie may be gone while the refresh cookie is still there.
     const isRenewable = isOver || RENEWABLE.has(reason) || (this.#isCookie && reason === "missing");
-    // The first new token may come from a refresh that was under way when the rights changed.
+    // The first new token may come from a refresh that began before the rights changed.
     const most = reason === "stale_grant" ? 2 : 1;
     if (!isRenewable || renewals >= most) return false;
     if (this.#session.turn === sent.turn) {
-      // A service that takes no token at all must not cause a refresh by each request.
+      // If a service accepts no token at all, not every request may cause a refresh.
       if (isOver) {
         if (this.#environment.now() - this.#doubtedAt < DOUBT_PAUSE) return false;
       } else if (!OUTDATED.has(reason) && sent.turn === this.#distrusted) {
@@ -409,7 +410,7 @@ class Session extends EventTarget {
     return isCurrent();
   }
 
-  /** Asks an endpoint of gatepass: the parsed body, or one of the two errors. */
+  /** Asks an endpoint of gatepass. Returns the parsed body, or throws one of the two errors. */
   async #ask(method, path, { json, access, keepalive, signal } = {}) {
     const { setTimeout, clearTimeout } = this.#environment;
     const url = new URL(this.#base.href + path);
@@ -421,7 +422,7 @@ class Session extends EventTarget {
     const abort = () => timeout.abort();
     signal?.addEventListener("abort", abort);
     try {
-      // A redirection would take a password or a refresh token elsewhere.
+      // A redirect would take a password or a refresh token elsewhere.
       const { response, body, reason, retryAfter } = await this.#exchange(method, url, url.href, {
         method, headers, keepalive, body: json && JSON.stringify(json), cache: "no-store",
         redirect: "error", signal: timeout.signal, ...this.#credentials(url),
@@ -441,7 +442,7 @@ class Session extends EventTarget {
     }
   }
 
-  /** Sends one request, and tells of it when it ends. An endpoint's answer is read as a whole. */
+  /** Sends one request, and reports it when it ends. Reads an endpoint's whole answer. */
   async #exchange(method, url, target, options, access, isEndpoint = false) {
     const begin = this.#environment.now();
     let [status, reason, body, response, retryAfter, refreshHint] = [0, undefined, {}];
@@ -449,7 +450,7 @@ class Session extends EventTarget {
       response = await this.#fetch(target, options);
       if (isEndpoint) {
         body = parsed(await response.text());
-        // An error in parsing would quote the text, which has tokens in it.
+        // A parsing error would quote the text, which has tokens in it.
         if (response.ok && !body) throw new UnavailableError("the answer is not what was sent");
         body ??= {};
         reason = typeof body.reason === "string" ? body.reason : undefined;
@@ -482,7 +483,7 @@ class Session extends EventTarget {
 
   // Refreshing
 
-  /** Waits for a refresh if the token has expired; begins one beside the request if it is due. */
+  /** Waits for a refresh if the token has expired. Otherwise starts one if it is due. */
   async #ready() {
     if (!this.#session) return;
     if (this.#hasExpired()) {
@@ -493,7 +494,7 @@ class Session extends EventTarget {
     }
   }
 
-  /** Judges anew, since a timer may have been suspended with its tab or its machine. */
+  /** Checks again what is due, since a timer may have been suspended with its tab or machine. */
   #wake() {
     this.#sync();
     if (!this.#session) return;
@@ -536,7 +537,7 @@ class Session extends EventTarget {
     }
     const isWanted = () => this.#epoch === epoch;
     const onFailure = (error, wait, isLast) => {
-      // It has been refreshed, and the storage has failed to take it.
+      // The refresh has succeeded, but the storage has failed to save it.
       if (!isWanted() || this.#session?.turn !== turn) return;
       const isToldLater = error.retryAfter !== undefined;
       const bounded = Math.min(wait, SLOWEST_RETRY);
@@ -553,23 +554,23 @@ class Session extends EventTarget {
       await this.#insist(once, { isWanted, onFailure, signal });
       this.#failures = 0;
     } catch (error) {
-      // The session is another one now, and this one's end has been told.
+      // The session is another one now, and the old one's end has been reported.
       if (isWanted()) throw error;
     }
   }
 
   /**
-   * Follows the offer of other rights that came with an answer to a request of the session `sent`.
+   * Follows an offer of other rights that came with an answer to a request of the session `sent`.
    *
-   * It asks once for each access token, in one tab of all. The token is good until it expires, so
-   * an attempt that fails changes nothing. If its answer is lost, the server still takes the token
-   * that it has spent when the next refresh is due.
+   * It refreshes once for each access token, in only one tab. The token is good until it expires,
+   * so a failed attempt changes nothing. If the answer is lost, the server still accepts the spent
+   * refresh token when the next refresh is due.
    */
   #follow(sent) {
     const token = `${sent.id} ${sent.turn}`;
     const isDue = () => {
       this.#sync();
-      // A refresh that has failed is sent again soon, and brings the rights as well.
+      // The client will soon repeat a failed refresh, which also brings the rights.
       const isUnderWay = this.#refreshing || this.#failures > 0;
       return this.#session === sent && !isUnderWay && this.#followed !== token;
     };
@@ -580,7 +581,7 @@ class Session extends EventTarget {
       if (!isDue()) return;
       const epoch = this.#epoch;
       this.#following = this.#exclusively(async () => {
-        // Another tab has tried while this one waited for the lock.
+        // Another tab has tried while this tab waited for the lock.
         if (this.#followed === token) return;
         this.#followed = token;
         this.#channel?.postMessage({ type: "follows", token });
@@ -598,14 +599,14 @@ class Session extends EventTarget {
   async #refreshOnce(epoch, turn) {
     await this.#catchUp(false);
     const session = this.#session;
-    // Another tab has refreshed while this one waited for the lock.
+    // Another tab has refreshed while this tab waited for the lock.
     if (this.#epoch !== epoch || session?.turn !== turn) return;
     const sent = this.#moment();
     const json = session?.refresh && { refresh_token: session.refresh };
     try {
       const { signal } = this.#current;
       const answer = await this.#ask("POST", "/refresh", { json, signal });
-      // The answer may be later than the news of a logout in another tab.
+      // The answer may arrive after another tab has reported a logout.
       this.#sync();
       if (this.#epoch !== epoch) return;
       await this.#keep(this.#read(answer, sent, session), "refreshed");
@@ -643,14 +644,14 @@ class Session extends EventTarget {
     }
   }
 
-  /** Runs `task` again while the server doesn't answer, a bounded number of times. */
+  /** Runs `task` up to `TRIES` times while the server doesn't answer. */
   async #insist(task, { isWanted = () => true, onFailure = () => {}, signal } = {}) {
     for (let tries = 1; ; tries++) {
       try {
         return await task(tries);
       } catch (error) {
         const wait = this.#pause(tries, error.retryAfter);
-        // 429 comes from a proxy that bounds requests.
+        // A 429 comes from a proxy that limits requests.
         const canWait = error instanceof UnavailableError || [429, 408, 500].includes(error.status);
         const isLast = !canWait || tries === TRIES || wait > LONGEST_WAIT;
         if (!isRefusal(error)) onFailure(error, wait, isLast);
@@ -661,14 +662,14 @@ class Session extends EventTarget {
     }
   }
 
-  /** The pause before the next attempt. Chance keeps the clients of a server out of step. */
+  /** The pause before the next attempt. It is random, so clients don't retry in step. */
   #pause(tries, retryAfter) {
     const { random } = this.#environment;
     if (retryAfter !== undefined) return retryAfter * 1000 * (1 + random() / 10);
     return 2 ** tries * 100 * (0.5 + random());
   }
 
-  /** A caller waits for this, so that Node must not exit before. */
+  /** Waits. A caller depends on this, so Node must not exit before. */
   #sleep(delay, signal) {
     const { setTimeout, clearTimeout } = this.#environment;
     return new Promise((resolve, reject) => {
@@ -690,7 +691,7 @@ class Session extends EventTarget {
     this.#fire("unavailable", { retryAfter: Math.ceil(wait / 1000) });
   }
 
-  /** An answer to a request doesn't say that refreshes are answered, too. */
+  /** Reports that the server answers. An answer to a request doesn't prove that refreshes work. */
   #available(source) {
     if (source === "endpoint") this.#notBefore = 0;
     if (!this.#outage || (this.#outage === "endpoint" && source === "request")) return;
@@ -701,8 +702,8 @@ class Session extends EventTarget {
   // The session
 
   /**
-   * The session of an answer with tokens. Its times count from when the request was sent, so that
-   * a slow answer can only make the client refresh early.
+   * Reads the session from an answer with tokens. Its times count from the request, so a slow
+   * answer can only make the client refresh early.
    */
   #read(body, sent, previous, turns = 1) {
     const { session_id: id, scope, expires_in: seconds, access_token, refresh_token } = body;
@@ -759,7 +760,7 @@ class Session extends EventTarget {
     return true;
   }
 
-  /** Ends the current session in this tab, and in the others unless they told us. */
+  /** Ends the current session in this tab, and in the others unless they reported the end. */
   #end(reason, isOurs = true) {
     const session = this.#session;
     if (!session) return this.#storing;
@@ -777,7 +778,7 @@ class Session extends EventTarget {
     return cleared;
   }
 
-  /** Keeps a session from coming back by tokens that were asked for before its end. */
+  /** Keeps tokens that were asked for before the end of a session from reviving it. */
   #bury(id, reason, at) {
     const until = reason !== "logged_out" && Number.isFinite(at) ? at : Infinity;
     this.#over.set(id, Math.max(until, this.#over.get(id) ?? -Infinity));
@@ -787,7 +788,7 @@ class Session extends EventTarget {
     return sent.wall <= this.#over.get(id);
   }
 
-  /** Takes over the end of a session that another tab has told of. */
+  /** Ends a session that another tab has reported as ended. */
   #learnEnd(id, reason, at) {
     this.#bury(id, reason, at);
     const session = this.#session;
@@ -804,7 +805,7 @@ class Session extends EventTarget {
     this.#current = new AbortController();
   }
 
-  /** Runs the calls of the storage one after the other, so that no late `save` undoes a `clear`. */
+  /** Calls the storage for one task after the other, so no late `save` undoes a `clear`. */
   #store(task) {
     const done = this.#storing.then(task);
     this.#storing = done.catch(() => {});
@@ -825,8 +826,9 @@ class Session extends EventTarget {
   }
 
   /**
-   * The time since a session's tokens were asked for. The monotonic clock counts, since the other
-   * one may be set back. If that one is ahead, the machine may have slept: better early than late.
+   * The time since the client asked for a session's tokens. It uses the monotonic clock, since the
+   * wall clock may be set back. If the wall clock is ahead, the machine may have slept: better
+   * early than late.
    */
   #elapsed({ sent }) {
     const { mono, wall } = this.#moment();
@@ -850,7 +852,7 @@ class Session extends EventTarget {
     }
     if (!isShared) return;
     if (this.#isCookie) {
-      // Tabs without BroadcastChannel hear of each other by this alone.
+      // Tabs without BroadcastChannel learn of each other only this way.
       page?.addEventListener("storage", ({ key }) => {
         if (key === this.#name) this.#sync();
       }, options);
@@ -858,7 +860,7 @@ class Session extends EventTarget {
     if (!BroadcastChannel) return;
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#hear(Object(data));
-    // A listener would keep a program in Node from ending.
+    // A listener would keep a Node program from ending.
     this.#channel.unref?.();
   }
 
@@ -872,7 +874,7 @@ class Session extends EventTarget {
       try {
         if (!isOther) this.#environment.localStorage?.setItem(this.#name, text);
       } catch {
-        // Browsers refuse it to some private windows. The channel does without.
+        // Browsers refuse localStorage to some private windows. The channel works without it.
       }
     }
     this.#channel?.postMessage(message);
@@ -904,7 +906,7 @@ class Session extends EventTarget {
     if (this.#channel && hasNoOther) await this.#askTabs();
   }
 
-  /** A tab that was frozen may have missed a refresh. The token that it has would be reused. */
+  /** Asks the other tabs. A frozen tab may have missed a refresh, and would reuse a spent token. */
   async #askTabs() {
     const { setTimeout, clearTimeout } = this.#environment;
     let timer;
@@ -916,7 +918,7 @@ class Session extends EventTarget {
     clearTimeout(timer);
   }
 
-  /** Learns what other tabs have written into localStorage. */
+  /** Reads the entries of other tabs from localStorage. */
   #sync() {
     const record = this.#stored();
     if (!record) return;
@@ -936,7 +938,7 @@ class Session extends EventTarget {
     }
   }
 
-  /** The session as others can read it, by the clock that all tabs share. */
+  /** The session for other tabs, by the clock that all tabs share. */
   #record(session) {
     const { sent, access, refresh, ...record } = session;
     record.at = this.#environment.wallClock() - this.#elapsed(session);
@@ -950,7 +952,7 @@ class Session extends EventTarget {
     const isWhole = typeof id === "string" && numbers.every(Number.isFinite);
     if (!isWhole || this.#isCookie !== (access === undefined)) return null;
     const { mono, wall } = this.#moment();
-    // The clock was set back, and says nothing about how old this is: the next refresh is due.
+    // The clock was set back, so the age is unknown: the next refresh is due.
     const elapsed = wall < at ? refreshAfter : wall - at;
     const sent = { mono: mono - elapsed, wall: wall - elapsed };
     return { id, scope, began, turn, sent, refreshAfter, expiresAfter, access, refresh };
@@ -968,7 +970,7 @@ function surroundings() {
   try {
     localStorage = page?.localStorage;
   } catch {
-    // The browser is set to keep nothing.
+    // The browser's settings forbid it to keep anything.
   }
   return {
     document, page, location, localStorage, BroadcastChannel,
@@ -989,7 +991,7 @@ function absolute(url, base) {
   }
 }
 
-/** Whether gatepass, and not a proxy in front of it, has refused a token. */
+/** Whether gatepass has refused a token, and not a proxy in front of it. */
 function isRefusal(error) {
   return error instanceof RefusedError && error.status === 401 && error.reason !== "unknown";
 }
@@ -999,7 +1001,7 @@ function isStream(body) {
   return isIterable || typeof body?.getReader === "function";
 }
 
-/** The JSON object that `text` is, and `{}` if it is empty; otherwise `null`. */
+/** The JSON object in `text`, or `{}` if it is empty. `null` if it is no object. */
 function parsed(text) {
   if (text === "") return {};
   try {
@@ -1010,7 +1012,7 @@ function parsed(text) {
   }
 }
 
-/** The reason that a gate gives in its body, or by its challenge if there is no body (HEAD). */
+/** The reason in a gate's body, or in its challenge if there is no body (HEAD). */
 async function reasonOf(response) {
   if (/^application\/json\b/i.test(response.headers.get("content-type") ?? "")) {
     const body = parsed(await response.clone().text().catch(() => null));
@@ -1029,7 +1031,7 @@ function retryAfterOf(response, wall) {
   return response.status === 503 ? USUAL_RETRY_AFTER : undefined;
 }
 
-/** Names with the ends of tokens: enough to see that one has changed. */
+/** Token names with the ends of the tokens: enough to see that one has changed. */
 function shortened(tokens) {
   const ends = (text) => (text.length > 24 ? `${text.slice(0, 6)}…${text.slice(-4)}` : "…");
   const known = Object.entries(tokens).filter(([, token]) => typeof token === "string");

@@ -1,6 +1,6 @@
 /**
  * Runs the shared tests in a page. The query may have `base`, `transport`, `username`, `password`.
- * The results are in `window.__results` when they are complete, and as JSON in the document.
+ * The final results are in `window.__results`, and as JSON in the document.
  */
 
 import { createClient } from "../gatepass.js";

@@ -100,7 +100,7 @@ for (const transport of ["bearer", "cookie"]) {
         const { session, news } = await world.login({ transport });
         let count = 0;
         const isTheWay = ({ path }) => /logout-all|sessions\//.test(path);
-        // The answer to the first attempt is lost, so that the second finds the session over.
+        // The answer to the first attempt is lost, so the second finds the session over.
         server.fault = (entry) => (isTheWay(entry) && ++count === 1 ? { drop: true } : null);
         await world.run(way(session));
         assert.deepEqual(news, ["began", "ended: logged_out"]);

@@ -1,4 +1,4 @@
-/** Tests of the example's page, as far as it needs no browser. */
+/** Tests of the example's page that need no browser. */
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 const ORIGIN = "http://127.0.0.1:3000";
 
-/** Node would take a file for CommonJS if no package.json says otherwise. */
+/** Node would load a `.js` file as CommonJS without a package.json that says otherwise. */
 async function load(name) {
   const url = new URL(`../../../examples/app/src/page/${name}`, import.meta.url);
   const text = await readFile(url, "utf8");

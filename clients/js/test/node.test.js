@@ -10,7 +10,7 @@ import { inWorld } from "./support/world.js";
 
 const module = fileURLToPath(new URL("../gatepass.js", import.meta.url));
 
-/** Runs a program with `session` and `base`, which must end by itself. */
+/** Runs a program with `session` and `base`. It must end by itself. */
 async function program(text, base) {
   const source = `
     import { createClient } from ${JSON.stringify(module)};

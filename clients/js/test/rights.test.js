@@ -13,7 +13,7 @@ const changes = ({ events }) => events.filter(({ type }) => type === "changed")
 /** Sends a request by `session`, and returns its status. */
 const me = async (world, session) => (await world.run(session.fetch("/me"))).status;
 
-/** Tabs of one session, the first of which has logged in. */
+/** Tabs of one session. The first one has logged in. */
 async function tabs(world, count, options) {
   const first = await world.login(options);
   const others = Array.from({ length: count - 1 }, () => world.open(options));

@@ -4,10 +4,10 @@ import { inspect } from "node:util";
 
 import { inWorld } from "./support/world.js";
 
-/** Every text that looks like one of the fake server's tokens. */
+/** Every text that looks like a token of the fake server. */
 const TOKEN = /access-of-\S{8}|gpr_session|secretsecret/;
 
-/** Does a bit of everything, with failures, and returns what can be seen of it. */
+/** Does a bit of everything, with failures. Returns everything that an observer can see. */
 async function live(world, server, transport) {
   const seen = [];
   const consoles = ["log", "info", "warn", "error", "debug"];

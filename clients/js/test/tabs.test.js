@@ -32,7 +32,7 @@ for (const transport of ["bearer", "cookie"]) {
     test(`${transport}: three tabs stay logged in without ${lacks.join(" and ")}`,
       inWorld(async (world) => {
         const options = { transport, lacks };
-        // Tabs that can't reach each other have logins of their own in bearer transport.
+        // In bearer transport, tabs that can't reach each other have their own logins.
         const isAlone = transport === "bearer" && lacks.length > 1;
         const tabs = isAlone
           ? [await world.login(options), await world.login(options), await world.login(options)]

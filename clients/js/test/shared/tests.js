@@ -2,13 +2,13 @@
  * Tests of the client that run in browsers and in Node, against any gatepass server.
  *
  * Each has a `name`, and `run({ open, assert, baseUrl, transport, credentials })`. `open()` returns
- * a client as a tab of its own would have it. Answers may be lost on the way: a test fails only if
- * the client lets its user notice what it should have mended. Nothing here waits for real time.
+ * a client in a tab of its own. The network may lose answers: a test fails only if the user notices
+ * a failure that the client should have fixed. Nothing here waits for real time.
  */
 
 /**
- * A login is the one request that the client doesn't send again, since each makes a session. The
- * user does, and so does this.
+ * Repeats a login, as a user would. The client doesn't send a login again, since each one makes a
+ * session.
  */
 async function login(session, credentials) {
   for (let tries = 1; ; tries++) {
@@ -20,7 +20,7 @@ async function login(session, credentials) {
   }
 }
 
-/** A request of the application, which is lost like any other. Its user reloads. */
+/** A request of the application, which may also be lost. Its user reloads the page. */
 async function status(session, path, init) {
   for (let tries = 1; ; tries++) {
     try {
@@ -31,7 +31,7 @@ async function status(session, path, init) {
   }
 }
 
-/** Waits until `isTrue`, for what other tabs tell. */
+/** Waits until `isTrue`, for reports of other tabs. */
 async function until(isTrue) {
   for (let tries = 0; tries < 200 && !isTrue(); tries++) {
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -156,14 +156,14 @@ export const tests = [
   {
     name: "a session that was ended elsewhere is over here, and says why",
     async run({ open, assert, baseUrl, credentials, transport }) {
-      // Two sessions in one browser: cookies have room for one.
+      // This needs two sessions in one browser, and cookies have room for one.
       if (transport === "cookie") return;
       const [one, other] = [open({ tabs: false }), open({ tabs: false })];
       const ends = endsOf(one);
       const { sessionId } = await login(one, credentials);
       await login(other, credentials);
       await other.endSession(sessionId);
-      // Another node of the server may know of it a little later.
+      // Another node of the server may learn of it a little later.
       for (let tries = 0; tries < 50 && ends.length === 0; tries++) {
         await status(one, `${baseUrl}/sessions`);
         await new Promise((resolve) => setTimeout(resolve, 20));
@@ -190,7 +190,7 @@ export const tests = [
       }
       seen.push(globalThis.performance?.getEntriesByType?.("resource").map(({ name }) => name));
       const text = JSON.stringify(seen);
-      // A refresh token, an access token in full, and the fake server's.
+      // A refresh token, a whole access token, and the tokens of the fake server.
       assert.ok(!/gpr_[\w-]{8}|eyJ[\w-]+\.|access-of-/.test(text), "a token can be seen");
       const exchanges = seen.filter((detail) => detail?.path);
       assert.ok(exchanges.length >= 3);

@@ -1,8 +1,8 @@
 /**
- * A server that keeps gatepass's protocol as far as a client can tell, with faults on command.
+ * A server that keeps gatepass's protocol as far as clients can see, with faults on command.
  *
- * The rules of a spent refresh token are those of `docs/wire.md` and `docs/defaults.md`: an overlap
- * of 30 s, the recovery of one lost answer within an hour, and else the end of the session.
+ * It treats a spent refresh token as `docs/wire.md` and `docs/defaults.md` say: an overlap of 30 s,
+ * the recovery of one lost answer within an hour, and otherwise the end of the session.
  */
 
 import http from "node:http";
@@ -14,9 +14,9 @@ const ACCESS_TTL = 900;
 const REFRESH_AFTER = 725;
 
 export class FakeServer {
-  /** What it was asked: `{ method, path, url, headers, body, status, reason }`. */
+  /** The requests: `{ method, path, url, headers, body, status, reason }`. */
   log = [];
-  /** Called with each request's log entry; may return one of the faults below. */
+  /** Called with each request's log entry. It may return one of the faults below. */
   fault = () => null;
   /** Requests whose answers wait for `release()`. */
   held = [];
@@ -53,7 +53,7 @@ export class FakeServer {
     for (const send of this.held.splice(0)) send();
   }
 
-  /** Ends sessions as if it had been done elsewhere. */
+  /** Ends sessions as another device would. */
   end(reason = "session_ended") {
     for (const session of this.sessions.values()) session.ended ??= reason;
   }
@@ -67,7 +67,7 @@ export class FakeServer {
     }
   }
 
-  /** Destroys the connection of every third request after it has been acted on. */
+  /** Acts on every third request, and then destroys its connection. */
   dropEveryThird() {
     let count = 0;
     this.fault = () => (++count % 3 === 0 ? { drop: true } : null);
@@ -123,7 +123,7 @@ export class FakeServer {
     const judged = this.#judge(access);
     if (judged.reason) return refused(judged.reason);
     const { session } = judged;
-    // Gates say it, and endpoints don't.
+    // Gates say this, and endpoints don't.
     entry.isOutdated = judged.isOutdated && !path.startsWith("/auth/");
     const mine = [...this.sessions.values()].filter((own) => own.user === session.user);
     const live = mine.filter((own) => !own.ended);
@@ -136,7 +136,7 @@ export class FakeServer {
     }
     switch (`${method} ${path}`) {
       case "GET /auth/sessions": {
-        // Pages of two, so that a test needs few logins.
+        // Two sessions per page, so a test needs few logins.
         const from = Number(url.searchParams.get("after") ?? 0);
         const sessions = live.slice(from, from + 2).map((own) => ({
           id: own.id, device: own.device, address: "127.0.0.1", user_agent: null,

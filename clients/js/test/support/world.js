@@ -1,8 +1,8 @@
 /**
- * A browser with tabs whose time is moved by hand.
+ * A browser with tabs and a clock that the test moves by hand.
  *
- * Requests go over real sockets. `run` waits until all of them are answered, and then goes on to
- * the next timer, so that a test of a pause of minutes takes milliseconds.
+ * Requests go over real sockets. `run` waits for all answers, and then moves to the next timer. So
+ * a test of a pause of minutes takes milliseconds.
  */
 
 import { createClient } from "../../gatepass.js";
@@ -28,7 +28,7 @@ export function inWorld(test) {
 export class World {
   /** Milliseconds since the beginning, by the monotonic clock. */
   time = 0;
-  /** How far the wall clock is off. */
+  /** The error of the wall clock. */
   wallError = 0;
   sessions = [];
   storage = new Map();
@@ -39,7 +39,7 @@ export class World {
   locks = new FakeLocks();
   chance = 0.5;
 
-  /** A client in a tab of its own, with `events` and `requests`, and `lacks` of its browser. */
+  /** A client in its own tab, with `events` and `requests`. Its browser lacks `lacks`. */
   open({ transport = "bearer", lacks = [], ...options } = {}) {
     const tab = new Tab(this, lacks);
     this.tabs.push(tab);
@@ -61,7 +61,7 @@ export class World {
     return { session, tab, events: tab.events, news: tab.news };
   }
 
-  /** The options of a client in a tab of its own, whose time runs five times as fast as ours. */
+  /** The options of a client in its own tab, whose time runs five times as fast as ours. */
   tabInFastTime() {
     const tab = new Tab(this, []);
     this.tabs.push(tab);
@@ -82,7 +82,7 @@ export class World {
     return opened;
   }
 
-  /** Waits for `promise`, and moves the clock to the next timer whenever nothing else happens. */
+  /** Waits for `promise`. Moves the clock to the next timer whenever nothing else happens. */
   async run(promise) {
     let isDone = false;
     const end = () => { isDone = true; };
@@ -97,7 +97,7 @@ export class World {
     return promise;
   }
 
-  /** Lets time pass, and everything happen that is due in it. */
+  /** Lets time pass, and runs everything that is due in it. */
   async advance(milliseconds) {
     const end = this.time + milliseconds;
     await this.settle();
@@ -108,7 +108,7 @@ export class World {
     this.time = end;
   }
 
-  /** Waits until every request is answered or held back, and what follows from it has happened. */
+  /** Waits until every request is answered or held back, and its effects have happened. */
   async settle() {
     for (let quiet = 0; quiet < 12; quiet++) {
       await new Promise((resolve) => setImmediate(resolve));
@@ -135,10 +135,10 @@ export function credentials(username) {
 class Tab {
   isFrozen = false;
   events = [];
-  /** The events but for exchanges and refreshes, as short texts. */
+  /** The events except exchanges and refreshes, as short texts. */
   news = [];
   requests = [];
-  /** May answer in place of the network. */
+  /** A function that may answer in place of the network. */
   network = null;
   page = new EventTarget();
   channels = new Set();
@@ -219,7 +219,7 @@ class Tab {
   }
 }
 
-/** Delivers to the other tabs; a frozen tab misses it, as one in the back/forward cache does. */
+/** Delivers to the other tabs. A frozen tab misses it, as in the back/forward cache. */
 class FakeChannel {
   onmessage = null;
   #name;
@@ -250,7 +250,7 @@ class FakeChannel {
 class FakeLocks {
   #tails = new Map();
 
-  /** Has a lock held for ever. */
+  /** Holds a lock forever. */
   hold(name) {
     this.request(name, {}, () => new Promise(() => {}));
   }

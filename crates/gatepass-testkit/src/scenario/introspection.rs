@@ -121,8 +121,7 @@ pub fn introspection_changes_nothing() -> Scenario {
         .json("/active", true)
         .pass(2 * MINUTE)
         .lives("{access}", "{third}")
-        // A refresh with it would also succeed, but the server would take its answer for the first
-        // lost one.
+        // A refresh with the spent token would still succeed, as the first recovery.
         .send(introspect("{third}"), 200)
         .json("/active", true)
         .pass(2 * MINUTE)
