@@ -1,4 +1,4 @@
-//! `cargo xtask advisories`: known vulnerabilities of the dependencies.
+//! `cargo xtask advisories`: checks the dependencies for known vulnerabilities.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use crate::{program::Missing, progress::step, tools};
 
 const DATABASE: &str = "the database of RustSec on github.com";
 
-/// Fetches the database and checks by it. A check by an old database is none, so it fails without
-/// the network.
+/// Fetches the database and checks the dependencies against it. An old database lacks new
+/// advisories, so the command fails without the network.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     let deny = tools::CARGO_DENY.ready(sh, Missing::Reported)?;
     step("advisories", &format!("fetch {DATABASE}"));
@@ -22,7 +22,7 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
         .context("a dependency has an advisory: see above")
 }
 
-/// Gets the database in its newest version.
+/// Fetches the newest version of the database.
 pub(crate) fn fetch(sh: &Shell, deny: &Path) -> anyhow::Result<()> {
     let fetched = cmd!(sh, "{deny} --log-level error fetch db")
         .quiet()

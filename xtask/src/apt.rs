@@ -4,8 +4,8 @@ use xshell::{Shell, cmd};
 
 use crate::{program::answers, progress::step};
 
-/// Says which packages it installs, and installs them with apt-get. It does nothing unless this is
-/// root on a system of Debian's kind, such as a container.
+/// Installs the packages with apt-get, and says which ones. Does nothing unless this process is
+/// root on a system with apt-get, such as a container of Debian.
 pub(crate) fn try_install(sh: &Shell, packages: &[&str]) -> anyhow::Result<()> {
     if !is_root(sh) || !answers(sh, &["apt-get", "--version"]) {
         return Ok(());
@@ -20,7 +20,7 @@ pub(crate) fn try_install(sh: &Shell, packages: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether this runs as the user who may do everything.
+/// Whether this process is root.
 pub(crate) fn is_root(sh: &Shell) -> bool {
     let user = cmd!(sh, "id -u").quiet().ignore_stderr().read();
     user.is_ok_and(|user| user == "0")

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what the library is compared with, measured.
+//! `cargo xtask bench`: measures the library and the libraries that it is compared with.
 
 use xshell::{Shell, cmd};
 

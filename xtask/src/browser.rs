@@ -17,7 +17,7 @@ pub(crate) const PACKAGE: &str = "gatepass-browser-tests";
 /// The directory with the list of the libraries from npm.
 const LIBRARIES: &str = "tests/browser/node";
 
-/// The programs, and Debian's packages that have them.
+/// The programs, each with the Debian package that contains it.
 const NEEDED: &[(&str, &str)] = &[
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
@@ -29,7 +29,7 @@ const PAGES: &[&str] = &[
     "examples/app/src/page/page.html",
 ];
 
-/// Makes sure that the browser is there, with its driver and the libraries that judge a page.
+/// Makes sure that Chromium, its driver and the libraries that check a page are installed.
 pub(crate) fn ready(sh: &Shell, missing: Missing) -> anyhow::Result<()> {
     let absent = || {
         let programs = NEEDED.iter();
@@ -49,7 +49,7 @@ pub(crate) fn ready(sh: &Shell, missing: Missing) -> anyhow::Result<()> {
     npm::ready(sh, &directory(sh)?.join("node"), LIBRARIES, missing)
 }
 
-/// Runs the tests that have `filter` in their names, or all of them.
+/// Runs the tests whose names contain `filter`, or all of them.
 pub(crate) fn run(sh: &Shell, filter: Option<&str>) -> anyhow::Result<()> {
     ready(sh, Missing::Reported)?;
     validate(sh)?;
@@ -70,7 +70,7 @@ pub(crate) fn run(sh: &Shell, filter: Option<&str>) -> anyhow::Result<()> {
     tell_of_pictures(sh)
 }
 
-/// Has html-validate judge the pages of the examples.
+/// Checks the pages of the examples with html-validate.
 pub(crate) fn validate(sh: &Shell) -> anyhow::Result<()> {
     step("browser", "the pages' HTML");
     let validator = directory(sh)?.join("node/node_modules/html-validate/bin/html-validate.mjs");
@@ -80,7 +80,7 @@ pub(crate) fn validate(sh: &Shell) -> anyhow::Result<()> {
         .context("a page of the examples is not valid HTML")
 }
 
-/// Says where the pictures are that the tests have left.
+/// Says where the tests left their pictures.
 pub(crate) fn tell_of_pictures(sh: &Shell) -> anyhow::Result<()> {
     let directory = directory(sh)?;
     let mut pictures = sh.read_dir(&directory)?;

@@ -1,4 +1,4 @@
-//! Programs of the workspace, built.
+//! Builds programs of the workspace.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,12 @@ use anyhow::Context;
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-/// Builds the program `name` of `package`, and asks cargo where it put it.
+/// Builds the program `name` of `package`. Returns its path, which cargo reports.
 pub(crate) fn executable(sh: &Shell, package: &str, name: &str) -> anyhow::Result<PathBuf> {
     executable_with(sh, package, name, &[])
 }
 
-/// The same, with further arguments for cargo.
+/// As [`executable`], with further arguments for cargo.
 pub(crate) fn executable_with(
     sh: &Shell,
     package: &str,

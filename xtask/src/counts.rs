@@ -1,32 +1,33 @@
-//! `cargo xtask bench --check`: the instructions of the hot operations, compared with those that
-//! the repository has on record. A slip shows without timing anything.
+//! `cargo xtask bench --check`: compares the instructions of the hot operations with the counts on
+//! record in the repository. So a regression shows without timing anything.
 //!
-//! `benches/instructions` has the operations, and says why two runs count the same. Its
-//! `counts.toml` is the record, and `cargo xtask bench --check --update` writes it.
+//! `benches/instructions` has the operations, and explains why two runs count the same. Its
+//! `counts.toml` is the record. `cargo xtask bench --check --update` writes it.
 //!
 //! # Why the check fails in both directions
 //!
-//! More than [`TOLERANCE`] above the record is a slip. More than that below it also fails, with
-//! another message: an improvement that isn't on record is room for the next slip to hide in, and
-//! the output of a run that succeeds is not read. One command takes the improvement over.
+//! A count of more than [`TOLERANCE`] above the record is a regression. A count of more than
+//! [`TOLERANCE`] below the record also fails, with another message: an improvement that isn't on
+//! record would hide the next regression, and developers don't read the output of a run that
+//! succeeds. One command records the improvement.
 //!
 //! # Why it never fails on another machine
 //!
-//! Another compiler, C library or valgrind counts something else, by more than the tolerance. So
-//! the record names them ([`Environment`]). If they differ, the check shows the figures, says NOT
-//! CHECKED, and succeeds. Update the record after an upgrade: until then, nothing is checked.
+//! Another compiler, C library or valgrind changes the counts by more than the tolerance. So the
+//! record names these programs ([`Environment`]). If they differ, the check shows the counts, says
+//! NOT CHECKED, and succeeds. Update the record after an upgrade: until then, nothing is checked.
 //!
-//! The processor is on record as valgrind presents it to the program. valgrind 3.19 presents an
-//! Intel Core i7-4910MQ on each machine that has AVX2, for example on an AMD EPYC, and older models
-//! on others. That model lacks AVX-512, ADX and the SHA extensions. So code that chooses by
-//! processor, as AWS-LC and `sha2` do, chooses the same on each machine with AVX2.
+//! The record also names the processor that valgrind presents to the program. valgrind 3.19
+//! presents an Intel Core i7-4910MQ on each machine that has AVX2, for example on an AMD EPYC, and
+//! older models on other machines. That model lacks AVX-512, ADX and the SHA extensions. So code
+//! that chooses by processor, as AWS-LC and `sha2` do, chooses the same on each machine with AVX2.
 //!
 //! # Why valgrind is called directly
 //!
-//! gungraun 0.20, which was iai-callgrind, also counts by callgrind. It needs a runner program of
-//! exactly its own version to be installed, and has 27 crates in its tree. Here one command line
-//! and one line of output do that work. gungraun keeps its baselines below `target/`, so a record
-//! in the repository would need this module as well. Its counts begin where ours do, at a
+//! gungraun 0.20 (formerly iai-callgrind) also counts with callgrind. It needs a runner program of
+//! exactly its own version, and has 27 crates in its tree. Here one command line and one line of
+//! output do that work. gungraun keeps its baselines below `target/`, so a record in the repository
+//! would still need this module. Its counts also begin at a function's entry.
 //! function's entry.
 
 mod callgrind;
@@ -47,16 +48,16 @@ use crate::{
     progress::{Steps, step},
 };
 
-/// The part of a count by which it may differ from the record.
+/// Largest difference from the record, as a part of the recorded count.
 ///
-/// Two runs differ by far less. Yet a change of one function moves the inlining of others, and that
+/// Two runs differ by far less. But a change of one function affects the inlining of others, which
 /// moves a count by a percent or two without a reason that a reader could find.
 const TOLERANCE: f64 = 0.03;
 
 const RECORD: &str = "benches/instructions/counts.toml";
 const UPDATE: &str = "`cargo xtask bench --check --update`";
 
-/// Makes sure that valgrind is there.
+/// Makes sure that valgrind is installed.
 pub(crate) fn ready(sh: &Shell, missing: Missing) -> anyhow::Result<()> {
     let is_there = || answers(sh, &["valgrind", "--version"]);
     if missing == Missing::Installed && !is_there() {
@@ -70,7 +71,8 @@ pub(crate) fn ready(sh: &Shell, missing: Missing) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Counts, and compares with the record. With `update` it replaces the record instead.
+/// Counts the instructions, and compares them with the record. With `update` it replaces the record
+/// instead.
 pub(crate) fn check(sh: &Shell, update: bool) -> anyhow::Result<()> {
     ready(sh, Missing::Reported)?;
     let mut steps = Steps::new("bench", 2);
@@ -118,8 +120,8 @@ fn report(before: &Record, now: &Record) -> anyhow::Result<()> {
     }
     if let Some(names) = named(|change| matches!(change, Change::Fell(..))) {
         faults.push(format!(
-            "fewer instructions than on record: {names}. Run {UPDATE}, so that a later slip has no \
-             room to hide in"
+            "fewer instructions than on record: {names}. Run {UPDATE}: an old record hides a later \
+             regression"
         ));
     }
     if let Some(names) = named(|change| matches!(change, Change::New(_) | Change::Gone(_))) {

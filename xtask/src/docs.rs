@@ -1,10 +1,10 @@
-//! `cargo xtask docs`: the documentation, built as docs.rs builds it, with every warning an error.
+//! `cargo xtask docs`: builds the documentation as docs.rs does, with every warning as an error.
 //!
 //! docs.rs uses a nightly rustdoc, with all features and `--cfg docsrs` (each manifest says so).
-//! The crates then turn on `doc_cfg`, by which an item shows the feature that it needs. A stable
-//! rustdoc has `doc_cfg` as well, and allows it if `RUSTC_BOOTSTRAP` is set. The variable is set
-//! for rustdoc alone: build scripts of dependencies also read it, so cargo would compile all of
-//! them again.
+//! The crates then turn on `doc_cfg`, which shows on each item the feature that it needs. A stable
+//! rustdoc also has `doc_cfg`, and allows it if `RUSTC_BOOTSTRAP` is set. This command sets the
+//! variable for rustdoc alone. Build scripts of dependencies also read it, so cargo would otherwise
+//! compile all dependencies again.
 
 use std::{
     env, fs,
@@ -21,10 +21,10 @@ use crate::{
     progress::Steps,
 };
 
-/// Features that select an implementation of all there is, and no item of their own.
+/// Features that select an implementation of the whole crate, and add no item.
 const OF_THE_WHOLE_CRATE: &[&str] = &["default", "aws_lc_rs", "rust_crypto"];
 
-/// Other features without a public item of their own.
+/// Other features that add no public item.
 const WITHOUT_ITEMS: &[(&str, &str)] = &[("gatepass", "metrics"), ("gatepass-redis", "tls")];
 
 /// The line of a `lib.rs` that turns `doc_cfg` on.
@@ -33,13 +33,13 @@ const ATTRIBUTE: &str = "#![cfg_attr(docsrs, feature(doc_cfg))]";
 /// Set while cargo calls this program as its rustdoc.
 const AS_RUSTDOC: &str = "XTASK_AS_RUSTDOC";
 
-/// Builds the documentation of each published crate by itself.
+/// Builds the documentation of each published crate separately.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     let metadata = Metadata::read(sh)?;
     let directory = metadata::target_directory(sh)?.join("doc");
     let mut packages: Vec<&Package> = metadata.published().collect();
-    // A program's documentation has the program's name, which a library may also have: the
-    // library's is the one to keep.
+    // The documentation of a program has the program's name, and can overwrite the documentation of
+    // a library with the same name. Keep the library's.
     packages.sort_by_key(|package| package.has_library());
 
     let mut steps = Steps::new("docs", packages.len());
@@ -79,12 +79,12 @@ fn build(sh: &Shell, package: &Package) -> anyhow::Result<()> {
     .with_context(|| format!("the documentation of {name} cannot be built"))
 }
 
-/// Whether cargo calls this program in place of rustdoc.
+/// Whether cargo started this program as its rustdoc.
 pub(crate) fn is_rustdoc() -> bool {
     env::var_os(AS_RUSTDOC).is_some()
 }
 
-/// Calls rustdoc with the arguments of this program, and allows it what a nightly allows.
+/// Calls rustdoc with the arguments of this program, and allows it the features of a nightly.
 pub(crate) fn as_rustdoc() -> ExitCode {
     let called = Command::new("rustdoc")
         .args(env::args_os().skip(1))
@@ -101,7 +101,7 @@ pub(crate) fn as_rustdoc() -> ExitCode {
     }
 }
 
-/// A manifest that has docs.rs build something else than this command does.
+/// Checks that docs.rs builds a package with the same settings as this command.
 fn settings(package: &Package) -> Option<String> {
     let expected = json!({"all-features": true, "rustdoc-args": ["--cfg", "docsrs"]});
     let said = package.metadata.pointer("/docs/rs");
@@ -130,7 +130,7 @@ fn read_pages(directory: &Path, pages: &mut String) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The features of which the pages show no item.
+/// The features that show on no item in the pages.
 fn unshown(package: &Package, pages: &str) -> Vec<String> {
     package
         .features

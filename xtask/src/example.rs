@@ -1,4 +1,4 @@
-//! The process of an example: started, stopped, and never left behind.
+//! Starts and stops the process of an example. It never outlives this program.
 
 use std::{
     fs::{self, File},
@@ -15,7 +15,7 @@ use crate::process::Process;
 /// How long a start may take, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One server on files of its own, until it is dropped.
+/// A server with its own files, which stops when this is dropped.
 pub(crate) struct Server {
     directory: PathBuf,
     address: SocketAddr,
@@ -25,8 +25,8 @@ pub(crate) struct Server {
 impl Server {
     /// Chooses a port. The server's files go to `directory`.
     pub(crate) fn prepare(directory: &Path) -> anyhow::Result<Self> {
-        // The system names a free port; in the moment until the server takes it, none other is
-        // likely to.
+        // The system picks a free port. Another process is unlikely to take it before the server
+        // does.
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         Ok(Self {
             directory: directory.to_owned(),
@@ -50,7 +50,7 @@ impl Server {
         fs::write(self.directory.join("users.json"), users.to_string())?;
         let log = File::create(self.log_path())?;
         let mut command = Command::new(binary);
-        // Settings of the developer's own are not on trial.
+        // The developer's own settings must not change the example.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("GATEPASS_") {
                 command.env_remove(name);
@@ -72,7 +72,7 @@ impl Server {
         }
     }
 
-    /// All that it printed.
+    /// Everything that the server printed.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-/// Every command there is, for the check that the docs name no other.
+/// Every command, for the check that the docs name no other.
 pub(crate) const COMMANDS: &[&str] = &[
     "setup",
     "test",
@@ -26,86 +26,87 @@ pub(crate) const COMMANDS: &[&str] = &[
 xflags::xflags! {
     /// The project's own commands.
     cmd xtask {
-        /// Install what the other commands need, or say exactly what to install. Beside it only
-        /// `test` and `ci` install.
+        /// Install what the other commands need, or say exactly what to install. Apart from
+        /// `setup`, only `test` and `ci` install anything.
         cmd setup {}
 
-        /// Run every test: doc tests, other libraries, then all others.
+        /// Run every test: doc tests, other libraries, the JavaScript client, then all others.
         cmd test {
-            /// Passed on to the test runner, which then runs alone, without the doc tests.
+            /// Arguments for the test runner, which then runs alone, without the doc tests.
             repeated args: OsString
         }
 
-        /// Start the servers that tests need, for a test runner in another terminal, until
-        /// interrupted.
+        /// Start the servers that the tests need, and keep them running until you press Ctrl-C. Use
+        /// a test runner in another terminal.
         cmd servers {}
 
-        /// Play logins, theft and restarts against the axum example, and tell each exchange.
+        /// Play logins, theft and restarts against the axum example, and describe each exchange.
         cmd demo {}
 
-        /// Play every scenario in every framework, and compare what they answer.
+        /// Play every scenario in every framework, and compare the replies.
         cmd conformance {
-            /// Only the scenarios whose names contain this.
+            /// Play only the scenarios whose names contain this.
             optional filter: String
         }
 
-        /// Exchange tokens and key sets with PyJWT and jose, both ways, with every algorithm.
+        /// Exchange tokens and key sets with PyJWT and jose in both directions, with every
+        /// algorithm.
         cmd interop {}
 
         /// Run the tests of the page and of the JavaScript client in a real Chromium.
         cmd browser {
-            /// Only the tests whose names contain this.
+            /// Run only the tests whose names contain this.
             optional filter: String
         }
 
-        /// Measure how fast it is against what it must not be slower than, and report that in
-        /// `benches/report`.
+        /// Measure the speed of gatepass and of the libraries that it is compared with, and write a
+        /// report to `benches/report`.
         cmd bench {
-            /// Only these parts: verify, sign, denylist, http, stores, growth, peers, scale.
+            /// Measure only these parts: verify, sign, denylist, http, stores, growth, peers,
+            /// scale.
             repeated part: String
-            /// Measure less, in two minutes, and report nothing.
+            /// Measure for two minutes only, and write no report.
             optional --quick
-            /// Count instructions instead, and compare them with those on record.
+            /// Count instructions instead, and compare them with the counts on record.
             optional --check
-            /// With `--check`: put the counts on record.
+            /// With `--check`: write the counts to the record.
             optional --update
         }
 
         /// Check format, clippy for each set of features, the docs, tidy, and dependencies.
         cmd lint {}
 
-        /// Check the dependencies for known vulnerabilities, by the newest database of RustSec.
+        /// Check the dependencies for known vulnerabilities, with the newest database of RustSec.
         cmd advisories {}
 
-        /// Compare the API of the published crates with that of the last release: whether the
+        /// Compare the API of the published crates with the last release, and check that the
         /// versions fit the changes.
         cmd semver {
-            /// Compare with this revision of git instead.
+            /// Compare with this git revision instead.
             optional --baseline baseline: String
         }
 
-        /// Do all of a release but the upload: checks, packages and documentation.
+        /// Do everything for a release except the upload: checks, packages and documentation.
         cmd release {
-            /// Needed, since only a person publishes.
+            /// Required, because only a person publishes.
             optional --dry-run
         }
 
-        /// Build the documentation of the published crates as docs.rs builds it, and refuse
-        /// warnings.
+        /// Build the documentation of the published crates as docs.rs does, and fail on warnings.
         cmd docs {}
 
         /// Check that the published crates compile with the oldest versions of their dependencies
-        /// that they allow. `lint` does so when a manifest has changed.
+        /// that they allow. `lint` also does this after a manifest has changed.
         cmd minimal {}
 
-        /// Check that the published crates compile with the oldest Rust that they promise, where
-        /// that toolchain is installed, and that no dependency needs a newer one.
+        /// Check that the published crates compile with the oldest Rust that they promise, if that
+        /// toolchain is installed, and that no dependency needs a newer one.
         cmd msrv {}
 
-        /// Check the architecture: what the prose says, in code.
+        /// Check the rules of the architecture and of the prose.
         cmd tidy {}
 
-        /// Run all that continuous integration runs, what fails fastest first.
+        /// Run everything that continuous integration runs, the fastest checks first.
         cmd ci {}
     }
 }

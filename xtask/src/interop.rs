@@ -1,8 +1,7 @@
-//! `cargo xtask interop`: what we issue, in other people's libraries, and what they issue, in ours.
+//! `cargo xtask interop`: other libraries read our tokens, and we read theirs.
 //!
-//! Neither side is a stand-in: keys are made by the command line tool, tokens are issued and
-//! verified by an `Authority` and by the servers of the examples, and the libraries are the ones
-//! that people use, in pinned versions.
+//! Both sides are real. The command line tool makes the keys. An `Authority` and the servers of the
+//! examples issue and verify the tokens. The other libraries are in pinned versions.
 
 mod clients;
 mod install;
@@ -16,7 +15,7 @@ use crate::{built, program::Missing, progress::step};
 
 pub(crate) use self::install::{interpreters, ready};
 
-/// Has each library do its part, and fails at the first thing that went wrong.
+/// Runs each library's part, and fails at the first mistake.
 pub(crate) fn run(sh: &Shell, missing: Missing) -> anyhow::Result<()> {
     let installed = ready(sh, missing)?;
     step("interop", "build our side");

@@ -13,21 +13,22 @@ use crate::{
     semver, setup, tidy, tools,
 };
 
-/// Crates that by design don't compile without one of these features, and must say so.
+/// Crates that by design don't compile without one of these features. They must say so in an error.
 const NEEDS_ONE_OF: &[(&str, &[&str])] = &[("gatepass", &[BACKEND, OTHER_BACKEND])];
-/// The crypto backend that is on by default, and the other one.
+/// The default crypto backend, and the other one.
 const BACKEND: &str = "aws_lc_rs";
 const OTHER_BACKEND: &str = "rust_crypto";
 
-/// Runs every check, the cheap ones first.
+/// Runs every check, the fastest ones first.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     setup::run(sh)?;
-    // Asked for first, since the checks that need it come last.
+    // This fails before the other checks if the tool is missing, although the checks that need it
+    // come last.
     let hack = tools::CARGO_HACK.ready(sh, Missing::Reported)?;
 
     step("lint", "format");
     cmd!(sh, "cargo fmt --all --check").quiet().run()?;
-    // A workspace of its own. To compile it here would take longer than all that follows.
+    // Another workspace. Compiling it here would take longer than all later checks.
     let peers = ["--manifest-path", "benches/peers/Cargo.toml"];
     cmd!(sh, "cargo fmt {peers...} --check").quiet().run()?;
 
@@ -69,8 +70,8 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     minimal::run_if_changed(sh)
 }
 
-/// Each example by itself, as `cargo run -p example-axum` builds it. In a build of the whole
-/// workspace, an example also has the features that the tests turn on in what it uses.
+/// Checks each example separately, as `cargo run -p example-axum` builds it. A build of the whole
+/// workspace also turns on the features that the tests need.
 fn each_example(sh: &Shell, hack: &Path, metadata: &Metadata) -> anyhow::Result<()> {
     let examples = metadata
         .members()
@@ -86,7 +87,7 @@ fn each_example(sh: &Shell, hack: &Path, metadata: &Metadata) -> anyhow::Result<
     Ok(())
 }
 
-/// A whole application can do without the default backend: no crate brings that one in.
+/// Checks that an application can do without the default backend: no crate brings it in.
 fn other_backend(sh: &Shell, metadata: &Metadata) -> anyhow::Result<()> {
     step("lint", &format!("clippy, all crates with {OTHER_BACKEND}"));
     let packages = metadata.published();
@@ -112,7 +113,7 @@ fn other_backend(sh: &Shell, metadata: &Metadata) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks by `deny.toml`. It says what cannot be checked here, and checks the rest.
+/// Checks the rules of `deny.toml`. If a check isn't possible here, says so and runs the others.
 fn dependencies(sh: &Shell) -> anyhow::Result<()> {
     let what = "advisories, licences, duplicates and sources of dependencies";
     let Some(deny) = tools::CARGO_DENY.installed_for(sh, what)? else {
@@ -137,12 +138,13 @@ fn dependencies(sh: &Shell) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A feature that only compiles beside another is a trap for the user who wants it alone, and in a
-/// build of the whole workspace it does not show, since cargo unifies features.
+/// Checks each set of features. A feature that compiles only together with another one breaks the
+/// build of users who want it alone. A build of the whole workspace hides that, because cargo
+/// unifies features.
 fn each_feature_set(sh: &Shell, hack: &Path, package: &Package) -> anyhow::Result<()> {
     let name = package.name.as_str();
     let backends = backends_of(package);
-    // No feature, each alone, and all. `default` is the name of a set, not one of its own.
+    // No feature, each feature alone, and all. `default` is only the name of a set.
     let mut sets = vec!["--each-feature", "--exclude-features", "default"];
     let one_of = backends.join(",");
     if !backends.is_empty() {
@@ -158,7 +160,7 @@ fn each_feature_set(sh: &Shell, hack: &Path, package: &Package) -> anyhow::Resul
         )
         .quiet()
         .run()?;
-        // Each backend alone, two together, and each other feature with each backend.
+        // Each backend alone, both together, and each other feature with each backend.
         sets = vec![
             "--feature-powerset",
             "--depth",
@@ -168,8 +170,8 @@ fn each_feature_set(sh: &Shell, hack: &Path, package: &Package) -> anyhow::Resul
         ];
         sets.extend(["--at-least-one-of", &one_of]);
     }
-    // The other crates pass a backend on to the core. Each set has one, and the last check of all
-    // has the other one.
+    // The other crates pass a backend on to the core. Each set has the default one, and
+    // `other_backend` checks the other one.
     let passes_on = backends.is_empty() && package.features.contains_key(BACKEND);
     let others = [OTHER_BACKEND, "default"].join(",");
     if passes_on {

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     match run(Xtask::from_env_or_exit()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The message alone: a reader does not need to know where in these commands it arose.
+            // Only the message: a reader doesn't need to know where in xtask the error arose.
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }

@@ -1,4 +1,4 @@
-//! Cargo's knowledge of the workspace.
+//! The workspace and its dependencies, as cargo describes them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-/// The answer of `cargo metadata`, as far as we ask.
+/// The parts of `cargo metadata` that xtask uses.
 #[derive(Deserialize)]
 pub(crate) struct Metadata {
     packages: Vec<Package>,
@@ -19,7 +19,7 @@ pub(crate) struct Metadata {
     resolve: Resolve,
 }
 
-/// One package, ours or another's.
+/// A package of the workspace or of another project.
 #[derive(Clone, Deserialize)]
 pub(crate) struct Package {
     id: String,
@@ -34,7 +34,7 @@ pub(crate) struct Package {
     pub(crate) license: Option<String>,
     pub(crate) readme: Option<String>,
     pub(crate) repository: Option<String>,
-    /// The oldest Rust that it says it compiles with, such as `1.89` or `1.89.0`.
+    /// The oldest Rust that the package declares, such as `1.89` or `1.89.0`.
     pub(crate) rust_version: Option<String>,
     #[serde(default)]
     pub(crate) features: BTreeMap<String, Vec<String>>,
@@ -42,9 +42,9 @@ pub(crate) struct Package {
     dependencies: Vec<Dependency>,
     #[serde(default)]
     targets: Vec<Target>,
-    /// The program that `cargo run` chooses of several.
+    /// The program that `cargo run` runs if there are several.
     default_run: Option<String>,
-    /// The part of its manifest that is for other tools.
+    /// The part of the manifest that is for other tools.
     #[serde(default)]
     pub(crate) metadata: Value,
 }
@@ -61,7 +61,7 @@ struct Target {
 struct Dependency {
     name: String,
     kind: Option<String>,
-    /// The versions that will do. `*`: it has a path and no version.
+    /// The accepted versions. `*` means a path without a version.
     #[serde(default)]
     req: String,
 }
@@ -89,14 +89,14 @@ struct DependencyKind {
 }
 
 impl DependencyKind {
-    /// Whether it is compiled in a build for users: for the crate itself, or for its build script.
+    /// Whether a build for users compiles it, for the crate itself or for its build script.
     fn is_built(&self) -> bool {
         self.kind.as_deref() != Some("dev")
     }
 }
 
 impl Package {
-    /// Whether this goes to the registry.
+    /// Whether the registry gets this package.
     pub(crate) fn is_published(&self) -> bool {
         self.publish.as_ref().is_none_or(|to| !to.is_empty())
     }
@@ -105,7 +105,7 @@ impl Package {
         self.of_kind("lib").next().is_some()
     }
 
-    /// Whether it has a program, an example or a test of this name.
+    /// Whether the package has a program, an example or a test of this name.
     pub(crate) fn has_target(&self, kind: &str, name: &str) -> bool {
         self.of_kind(kind).any(|target| target.name == name)
     }
@@ -120,20 +120,21 @@ impl Package {
         self.targets.iter().filter(is_kind)
     }
 
-    /// The crates that its package needs to be in a registry, also those for tests.
+    /// The crates that must be in a registry before this one, including those for its tests.
     pub(crate) fn needs_published(&self) -> impl Iterator<Item = &str> {
         self.wants()
             .filter(|(_, versions)| *versions != "*")
             .map(|(name, _)| name)
     }
 
-    /// The crates that it depends on, also for tests, and the versions that will do.
+    /// The crates that the package depends on, including those for tests, with the accepted
+    /// versions.
     pub(crate) fn wants(&self) -> impl Iterator<Item = (&str, &str)> {
         let wanted = self.dependencies.iter();
         wanted.map(|dependency| (dependency.name.as_str(), dependency.req.as_str()))
     }
 
-    /// The crates that it is built with: normal and build dependencies, also the optional ones.
+    /// The normal and build dependencies of the package, including the optional ones.
     pub(crate) fn built_with(&self) -> impl Iterator<Item = &str> {
         self.dependencies
             .iter()
@@ -143,7 +144,7 @@ impl Package {
 }
 
 impl Metadata {
-    /// Asks cargo, with every feature on, so that no optional dependency hides.
+    /// Asks cargo with every feature on, so that the answer includes optional dependencies.
     pub(crate) fn read(sh: &Shell) -> anyhow::Result<Self> {
         let json = cmd!(sh, "cargo metadata --format-version 1 --all-features")
             .quiet()
@@ -162,12 +163,12 @@ impl Metadata {
             .filter(|package| self.workspace_members.contains(&package.id))
     }
 
-    /// The crates of this workspace that go to the registry.
+    /// The published crates of this workspace.
     pub(crate) fn published(&self) -> impl Iterator<Item = &Package> {
         self.members().filter(|package| package.is_published())
     }
 
-    /// A member's directory, from the root.
+    /// A member's directory, relative to the root.
     pub(crate) fn directory<'a>(&self, package: &'a Package) -> &'a str {
         package
             .manifest_path
@@ -177,8 +178,8 @@ impl Metadata {
             .trim_matches('/')
     }
 
-    /// Each package that `root` is built with, however indirectly, and the path to it; without
-    /// those of its own dependencies that are named by `without`, and what only they pull in.
+    /// Each direct or indirect dependency of `root` in a build, with the path to it. Leaves out the
+    /// direct dependencies named in `without`, and the packages that only those need.
     pub(crate) fn tree(&self, root: &Package, without: &[&str]) -> Vec<Vec<&Package>> {
         let nodes: BTreeMap<&str, &Node> = self
             .resolve
@@ -218,7 +219,7 @@ impl Metadata {
     }
 }
 
-/// The directory that cargo builds into.
+/// The target directory of cargo.
 pub(crate) fn target_directory(sh: &Shell) -> anyhow::Result<PathBuf> {
     let json = cmd!(sh, "cargo metadata --format-version 1 --no-deps")
         .quiet()

@@ -1,5 +1,5 @@
-//! `cargo xtask minimal`: the published crates compile with the oldest versions of their
-//! dependencies that their manifests allow.
+//! `cargo xtask minimal`: checks that the published crates compile with the oldest versions of
+//! their dependencies that their manifests allow.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -16,18 +16,18 @@ use crate::{
     progress::step,
 };
 
-/// The workspace that is checked: the published crates alone, since the tests of the real one want
-/// newer versions.
+/// The workspace to check. It has only the published crates, because the tests of the real
+/// workspace need newer versions.
 const DIRECTORY: &str = "target/minimal";
 
-/// Checks it, whether anything has changed or not.
+/// Checks the workspace, even if nothing has changed.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     let workspace = Workspace::read(sh)?;
     workspace.check(sh)
 }
 
-/// Checks it unless no manifest has changed since it was checked last. The first time takes some
-/// minutes, since no other build has these versions.
+/// Checks the workspace if a manifest has changed since the last check. The first check takes some
+/// minutes, because no other build uses these versions.
 pub(crate) fn run_if_changed(sh: &Shell) -> anyhow::Result<()> {
     let workspace = Workspace::read(sh)?;
     if sh.read_file(Path::new(DIRECTORY).join(STAMP)).ok() == Some(workspace.stamp(sh)?) {
@@ -37,10 +37,10 @@ pub(crate) fn run_if_changed(sh: &Shell) -> anyhow::Result<()> {
     workspace.check(sh)
 }
 
-/// The file that says which manifests were checked last.
+/// The file that identifies the manifests of the last check.
 const STAMP: &str = "checked";
 
-/// The manifests of the workspace that is checked.
+/// The manifests of the workspace to check.
 struct Workspace {
     root: String,
     /// The directory of each crate, and its manifest.
@@ -62,7 +62,7 @@ impl Workspace {
         Ok(Self { root, crates })
     }
 
-    /// A text that differs if a manifest or the compiler does.
+    /// A text that changes with each manifest and with the compiler.
     fn stamp(&self, sh: &Shell) -> anyhow::Result<String> {
         let mut hasher = DefaultHasher::new();
         (&self.root, &self.crates).hash(&mut hasher);
@@ -83,7 +83,7 @@ impl Workspace {
         let _there = sh.push_dir(&directory);
         step("minimal", "resolving the oldest versions of dependencies");
         sh.remove_path("Cargo.lock")?;
-        // An option of nightly's, which the stable cargo has as well.
+        // An unstable option, which the stable cargo also has.
         let resolved = cmd!(sh, "cargo -Z direct-minimal-versions generate-lockfile")
             .env("RUSTC_BOOTSTRAP", "1")
             .quiet()
@@ -102,7 +102,7 @@ impl Workspace {
             "a bound in Cargo.toml is lower than the other dependencies allow: raise it\n{said}"
         );
         step("minimal", "cargo check with them");
-        // Warnings of old versions, or about them, are for the normal build.
+        // The normal build shows the warnings that matter.
         cmd!(
             sh,
             "cargo check --quiet --locked --workspace --all-features --keep-going"
@@ -120,7 +120,7 @@ impl Workspace {
     }
 }
 
-/// The manifest of the workspace, without all that isn't published.
+/// The manifest of the workspace, without the unpublished crates.
 fn root(manifest: &str) -> String {
     let is_kept = |line: &&str| {
         let is_unpublished = ["path = \"examples/", "path = \"tests"];
@@ -134,7 +134,7 @@ fn root(manifest: &str) -> String {
     Vec::from_iter(lines).join("\n") + "\n"
 }
 
-/// The manifest of a crate, without what its tests need, for the sources in `directory`.
+/// The manifest of a crate for the sources in `directory`, without the dependencies of its tests.
 fn manifest_of_sources(manifest: &str, directory: &Path) -> String {
     let mut kept = String::new();
     let mut is_kept = true;

@@ -1,4 +1,4 @@
-//! `cargo xtask msrv`: the oldest Rust that compiles each published crate.
+//! `cargo xtask msrv`: checks the oldest Rust that each published crate promises.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -11,11 +11,11 @@ use crate::{
     progress::step,
 };
 
-/// The page that tells users.
+/// The page that tells users which Rust they need.
 const PAGE: &str = "crates/gatepass/docs/versions.md";
 
-/// Checks, and fails on a machine that runs unattended if a toolchain is missing: a check that is
-/// skipped there is not noticed.
+/// Checks, and fails in continuous integration if a toolchain is missing, because developers don't
+/// notice a skipped check there.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     let missing = check(sh)?;
     anyhow::ensure!(
@@ -26,8 +26,8 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compares all that is said about it, and compiles with each of these toolchains that is there.
-/// Returns those that are not.
+/// Compares the manifests with the page, and compiles with each of the named toolchains that is
+/// installed. Returns the missing toolchains.
 pub(crate) fn check(sh: &Shell) -> anyhow::Result<Vec<String>> {
     let metadata = Metadata::read(sh)?;
     let page = sh.read_file(PAGE)?;
@@ -68,7 +68,7 @@ pub(crate) fn check(sh: &Shell) -> anyhow::Result<Vec<String>> {
     Ok(missing)
 }
 
-/// The most demanding package of those that this one is built with, if it wants a newer Rust.
+/// The dependency of `package` that needs the newest Rust, if it needs a newer one than `package`.
 fn demanding(package: &Package, said: Version, tree: &[Vec<&Package>]) -> Option<String> {
     let wants = |path: &&Vec<&Package>| {
         let version = path.last()?.rust_version.as_deref();
@@ -85,7 +85,7 @@ fn demanding(package: &Package, said: Version, tree: &[Vec<&Package>]) -> Option
     ))
 }
 
-/// Whether the page has no row for this crate with this version.
+/// The finding that the page has no row for this crate with this version.
 fn untold(name: &str, said: Version, page: &str) -> Option<String> {
     let (name, cell) = (format!("`{name}`"), format!("| {said} |"));
     let is_told = page
@@ -94,7 +94,7 @@ fn untold(name: &str, said: Version, page: &str) -> Option<String> {
     (!is_told).then(|| format!("{PAGE} has no row that says that {name} needs Rust {said}"))
 }
 
-/// A version of Rust, as far as promises about it go.
+/// A version of Rust: the parts that a promise names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Version {
     major: u32,
@@ -114,7 +114,7 @@ impl Version {
         })
     }
 
-    /// The name of the toolchain of this version, in what rustup lists.
+    /// The name of this version's toolchain in the list of rustup.
     fn toolchain(self, listed: &str) -> Option<&str> {
         let names = listed.lines().filter_map(|line| line.split(' ').next());
         let mut names = names.filter(|name| {

@@ -1,4 +1,4 @@
-//! Libraries of others, in pinned versions, below the target directory and nowhere else.
+//! Installs npm libraries, in pinned versions, only below the target directory.
 
 use std::{fs, path::Path};
 
@@ -7,7 +7,7 @@ use xshell::{Shell, cmd};
 
 use crate::{program::Missing, progress::step};
 
-/// Makes sure that `directory` has the modules that the `package-lock.json` of `source` names.
+/// Makes sure that `directory` has the modules of the `package-lock.json` in `source`.
 pub(crate) fn ready(
     sh: &Shell,
     directory: &Path,
@@ -37,7 +37,7 @@ pub(crate) fn ready(
     })
 }
 
-/// Does `install` unless it has succeeded in `directory` with the same `files`.
+/// Runs `install` unless it has already succeeded in `directory` with the same `files`.
 pub(crate) fn once(
     sh: &Shell,
     directory: &Path,
@@ -58,7 +58,7 @@ pub(crate) fn once(
         "the libraries of {} are missing, or are others: run `cargo xtask setup`",
         files.join(" and ")
     );
-    // It is another version, or half an installation.
+    // Remove another version, or an installation that failed halfway.
     sh.remove_path(directory)?;
     install()?;
     sh.write_file(&done, wanted)?;

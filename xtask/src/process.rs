@@ -1,4 +1,4 @@
-//! A process that is never left behind.
+//! A process that never outlives this program.
 
 use std::{
     process::{Child, Command, ExitStatus},
@@ -10,7 +10,7 @@ use anyhow::Context;
 
 const POLL: Duration = Duration::from_millis(50);
 
-/// Killed when dropped, if it still runs by then.
+/// A process that is killed when this is dropped.
 pub(crate) struct Process(Child);
 
 impl Process {
@@ -21,11 +21,12 @@ impl Process {
         Ok(Self(child))
     }
 
-    /// Waits until it has ended, or until `so_far` says that there is no need to: `None`.
+    /// Waits until the process ends, and returns its status. Returns `None` if `so_far` is true
+    /// before that.
     ///
     /// # Errors
     ///
-    /// That neither happened within `patience`.
+    /// An error if neither happens within `patience`.
     pub(crate) fn wait(
         &mut self,
         patience: Duration,
@@ -47,7 +48,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only for a process that is no more.
+        // Both calls fail only if the process has already ended.
         drop(self.0.kill());
         drop(self.0.wait());
     }

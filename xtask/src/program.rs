@@ -1,17 +1,17 @@
-//! Programs that a command needs.
+//! The programs that a command needs.
 
 use xshell::{Shell, cmd};
 
-/// How a command treats a program or library that it needs, and that is not there.
+/// The reaction of a command if a program or library is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// It says what it installs, and does so. For `setup` and `test` alone.
+    /// It installs the program, and says so. Only `setup` and `test` do this.
     Installed,
-    /// It fails, and says how to get it.
+    /// It fails, and says how to install the program.
     Reported,
 }
 
-/// Whether `command` is there and succeeds.
+/// Whether `command` is installed and succeeds.
 pub(crate) fn answers(sh: &Shell, command: &[&str]) -> bool {
     let Some((program, args)) = command.split_first() else {
         return false;
@@ -24,12 +24,12 @@ pub(crate) fn answers(sh: &Shell, command: &[&str]) -> bool {
         .is_ok()
 }
 
-/// cargo-nextest is a comfort: without it `cargo test` runs the same tests.
+/// cargo-nextest is optional: without it, `cargo test` runs the same tests.
 pub(crate) fn has_nextest(sh: &Shell) -> bool {
     answers(sh, &["cargo", "nextest", "--version"])
 }
 
-/// Whether this is a machine that runs it unattended.
+/// Whether this is a run of continuous integration, which no developer watches.
 pub(crate) fn is_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true")
 }

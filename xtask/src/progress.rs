@@ -1,13 +1,13 @@
-//! One line for each thing that begins, and how long it took.
+//! Prints one line for each step, and how long each took.
 
 use std::time::{Duration, Instant};
 
-/// Says that `command` now does `what`.
+/// Prints that `command` begins the step `what`.
 pub(crate) fn step(command: &str, what: &str) {
     println!("== {command}: {what}");
 }
 
-/// The steps of a long command: each says its number, how many there are, and how long it took.
+/// The steps of a long command. Prints the number of each step, the total, and how long each took.
 pub(crate) struct Steps {
     command: &'static str,
     count: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// For a command with this many steps.
+    /// Counts the steps of `command`, which has `of` in all.
     pub(crate) fn new(command: &'static str, of: usize) -> Self {
         let begun = Instant::now();
         Self {
@@ -29,7 +29,7 @@ impl Steps {
         }
     }
 
-    /// Says that the step before it is done, and that this one begins.
+    /// Prints that the previous step is done, and that this one begins.
     pub(crate) fn next(&mut self, what: &str) {
         self.end_step();
         self.count += 1;
@@ -37,7 +37,7 @@ impl Steps {
         step(&self.label(), what);
     }
 
-    /// Says that the last step is done, and all of them.
+    /// Prints that the last step is done, and the total time.
     pub(crate) fn done(self) {
         self.end_step();
         step(
@@ -58,7 +58,7 @@ impl Steps {
     }
 }
 
-/// A duration for people, such as `4 min 10 s`.
+/// A duration in words, such as `4 min 10 s`.
 pub(crate) fn shown(duration: Duration) -> String {
     let (minutes, seconds) = (duration.as_secs() / 60, duration.as_secs() % 60);
     match (minutes, seconds) {

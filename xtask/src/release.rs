@@ -1,4 +1,4 @@
-//! `cargo xtask release --dry-run`: all of a release but the upload.
+//! `cargo xtask release --dry-run`: does everything for a release except the upload.
 
 mod order;
 mod ready;
@@ -14,7 +14,7 @@ use crate::{
 
 /// Checks the crates, packages them, and builds the packages outside of the workspace.
 ///
-/// It goes on after a finding, so that one run shows everything that is missing.
+/// Continues after a finding, so that one run shows everything that is missing.
 pub(crate) fn run(sh: &Shell, dry_run: bool) -> anyhow::Result<()> {
     anyhow::ensure!(
         dry_run,
@@ -58,8 +58,8 @@ pub(crate) fn run(sh: &Shell, dry_run: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes the packages, and builds each as its users would: from its own files alone, with the other
-/// packages from a registry that cargo makes of them for the moment. Nothing of it stays.
+/// Packages the crates, and builds each package as a user would: from its own files, and with the
+/// other packages from a temporary registry. Then removes the packages.
 fn package(sh: &Shell, packages: &[&Package]) -> anyhow::Result<()> {
     let target = metadata::target_directory(sh)?;
     let directory = sh.create_temp_dir()?;
@@ -79,8 +79,8 @@ fn package(sh: &Shell, packages: &[&Package]) -> anyhow::Result<()> {
     built.context("a crate can't be packaged, or its package doesn't build: see above")
 }
 
-/// How the workspace compiles dependencies. Packages don't have its profiles. With these, a build
-/// of a package uses the dependencies that are compiled already.
+/// The profiles of the workspace for dependencies. A package doesn't contain them. With these, a
+/// build of a package reuses the dependencies that are already compiled.
 fn profile(manifest: &str) -> String {
     let wanted = ["[profile.dev]", "[profile.dev.package.\"*\"]"];
     let mut is_wanted = false;

@@ -1,5 +1,5 @@
-//! `cargo xtask semver`: changes to the API of the published crates that need another version than
-//! they have.
+//! `cargo xtask semver`: finds changes to the API of the published crates that need another
+//! version.
 
 use std::path::Path;
 
@@ -32,12 +32,13 @@ pub(crate) fn run(sh: &Shell, baseline: Option<&str>) -> anyhow::Result<()> {
         },
     };
     let checks = tools::CARGO_SEMVER_CHECKS.installed(sh)?;
-    // Before the first release, `setup` doesn't install it: it takes minutes to compile.
+    // Before the first release, `setup` doesn't install the tool, because it takes minutes to
+    // compile.
     let checks = checks.with_context(|| tools::CARGO_SEMVER_CHECKS.by_hand(sh))?;
     compare(sh, &checks, "semver", &baseline, &metadata)
 }
 
-/// As [`run`], for `lint`: says NOT CHECKED if the tool is not there.
+/// As [`run`], for `lint`. Says NOT CHECKED if the tool is missing.
 pub(crate) fn check(sh: &Shell, metadata: &Metadata) -> anyhow::Result<()> {
     let what = "changes to the published crates' API";
     let Some(release) = last_release(sh) else {

@@ -1,4 +1,4 @@
-//! The servers that the tests talk to: real ones, private to one run, and gone with it.
+//! The servers that the tests use: real ones, only for one run.
 
 use gatepass_servers::{
     Directory, Durability, PgBouncer, Postgres, REQUIREMENTS, Redis, RedisCluster,
@@ -7,9 +7,10 @@ use xshell::Shell;
 
 use crate::{apt, metadata, program::Missing, progress::step};
 
-/// All of them, until this is dropped.
+/// All servers, until this is dropped.
 pub(crate) struct Servers {
-    // Dropped in this order: what asks another server ends before it, and the directory last.
+    // Rust drops the fields in this order: a server before the servers that it asks, and the
+    // directory last.
     cluster: RedisCluster,
     redis: Redis,
     pgbouncer: PgBouncer,
@@ -18,7 +19,7 @@ pub(crate) struct Servers {
     _directory: Directory,
 }
 
-/// Makes sure that the servers' programs are there.
+/// Makes sure that the servers' programs are installed.
 pub(crate) fn ready(sh: &Shell, missing: Missing) -> anyhow::Result<()> {
     let absent = || REQUIREMENTS.iter().filter(|one| !(one.is_there)());
     let packages: Vec<_> = absent().map(|one| one.package).collect();
@@ -31,7 +32,7 @@ pub(crate) fn ready(sh: &Shell, missing: Missing) -> anyhow::Result<()> {
 }
 
 impl Servers {
-    /// Starts them on free ports, and waits until they answer.
+    /// Starts the servers on free ports, and waits until they answer.
     pub(crate) fn start(sh: &Shell, missing: Missing) -> anyhow::Result<Self> {
         ready(sh, missing)?;
         step(
@@ -54,8 +55,8 @@ impl Servers {
         })
     }
 
-    /// How the tests find them: names and values of environment variables. A variable that is set
-    /// already stays, and points to a server that was started elsewhere.
+    /// The environment variables by which the tests find the servers. A variable that is already
+    /// set keeps its value, and names a server that you started yourself.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let own = [
             ("GATEPASS_TEST_POSTGRES", self.postgres.url()),
@@ -69,7 +70,7 @@ impl Servers {
     }
 }
 
-/// `cargo xtask servers`: starts them, says how to use them, and waits until it is interrupted.
+/// `cargo xtask servers`: starts the servers, prints how to use them, and waits for Ctrl-C.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     let mut servers = Servers::start(sh, Missing::Reported)?;
     for (name, value) in servers.environment() {

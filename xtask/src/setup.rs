@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: what the other commands need.
+//! `cargo xtask setup`: installs or names everything that the other commands need.
 
 use xshell::Shell;
 
@@ -9,7 +9,7 @@ use crate::{
     semver, servers, tools,
 };
 
-/// The programs that must be there, how to ask for each, and how to get it.
+/// The required programs, each with a command that tests for it, and advice on how to install it.
 const NEEDED: &[(&str, &[&str], &str)] = &[
     (
         "rustfmt",
@@ -28,7 +28,7 @@ const NEEDED: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// Checks, and installs what the project needs of its own.
+/// Checks the required programs, and installs the project's own tools.
 pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
     // The counts on record are of such a machine, and valgrind runs on few others.
     let can_count = cfg!(all(target_os = "linux", target_arch = "x86_64"));

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test there is, with one command.
+//! `cargo xtask test`: runs every test.
 
 use std::ffi::OsString;
 
@@ -89,8 +89,8 @@ fn others(sh: &Shell, args: &[OsString], excluded: &[&str]) -> anyhow::Result<()
     Ok(())
 }
 
-/// Whether a browser is there. If there is none and it can't be installed, says which tests are
-/// skipped. That is an error where no developer would read it.
+/// Whether a browser is installed. If it can't be installed, says which tests are skipped. In
+/// continuous integration, that is an error.
 fn has_browser(sh: &Shell) -> anyhow::Result<bool> {
     match browser::ready(sh, Missing::Installed) {
         Ok(()) => Ok(true),
@@ -105,7 +105,7 @@ fn has_browser(sh: &Shell) -> anyhow::Result<bool> {
     }
 }
 
-/// The client's own tests, against a server in the same process.
+/// Runs the JavaScript client's own tests, against a server in the same process.
 fn client(sh: &Shell) -> anyhow::Result<()> {
     let tested = cmd!(sh, "npm test --silent --prefix clients/js")
         .quiet()

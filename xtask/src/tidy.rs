@@ -1,7 +1,7 @@
-//! `cargo xtask tidy`: what the prose says about the architecture, checked.
+//! `cargo xtask tidy`: checks the rules of the architecture and of the prose.
 //!
-//! Each check is a function from what is tracked to [`Finding`]s, so that its tests are a good and
-//! a bad input.
+//! Each check is a function from the tracked files to [`Finding`]s. Its tests are a good input and
+//! a bad one.
 
 mod adapters;
 mod code;
@@ -24,19 +24,19 @@ use crate::{metadata::Metadata, progress::step};
 /// A file that git tracks.
 #[derive(Debug)]
 struct File {
-    /// From the root, with forward slashes.
+    /// The path from the root, with forward slashes.
     path: String,
     text: String,
 }
 
-/// One thing that is not as it must be.
+/// One violation of a rule.
 #[derive(Debug, PartialEq, Eq)]
 struct Finding {
-    /// The file, or the crate, and where in it.
+    /// The file or the crate, and the position in it.
     place: String,
-    /// The fault there.
+    /// The fault.
     what: String,
-    /// The rule, and why it is one.
+    /// The rule, and its reason.
     invariant: &'static str,
 }
 
@@ -51,7 +51,7 @@ impl File {
         self.path.ends_with(".rs")
     }
 
-    /// Whether this is code that users run, its unit tests included.
+    /// Whether this file is code that users run. It may contain unit tests.
     fn is_crate_source(&self) -> bool {
         let mut parts = self.path.split('/');
         self.is_rust() && parts.next() == Some("crates") && parts.nth(1) == Some("src")
@@ -69,7 +69,7 @@ impl File {
     }
 }
 
-/// Runs every check, and fails with all that they found.
+/// Runs every check, and fails if any check has findings.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     let metadata = Metadata::read(sh)?;
     let paths = cmd!(sh, "git ls-files -z").quiet().read()?;
@@ -98,7 +98,7 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The texts among the tracked files, as they are in the work tree.
+/// The tracked text files, as they are in the work tree.
 fn texts(sh: &Shell, paths: &[&str]) -> anyhow::Result<Vec<File>> {
     let mut files = Vec::new();
     for path in paths {
@@ -129,8 +129,7 @@ mod testing {
         }
     }
 
-    /// Asserts that `check` finds what is wrong with the bad file, there, and nothing in the good
-    /// one.
+    /// Asserts that `check` has these findings for the bad file, and none for the good one.
     #[track_caller]
     pub(super) fn check(
         check: fn(&File) -> Vec<Finding>,

@@ -1,5 +1,5 @@
-//! Other people's tools, in pinned versions, below the target directory. If you have other
-//! versions, you keep them.
+//! Installs the tools of others, in pinned versions, below the target directory. Your own versions
+//! of them stay as they are.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use xshell::{Shell, cmd};
 
 use crate::{metadata, program::Missing, progress::step};
 
-/// A tool, by the name of its program.
+/// A tool. Its name is also the name of its program.
 pub(crate) struct Tool {
     name: &'static str,
     version: &'static str,
@@ -17,12 +17,12 @@ pub(crate) struct Tool {
     from: Registry,
 }
 
-/// The source of a tool, which has it under its own name.
+/// The registry that has a tool.
 #[derive(Clone, Copy)]
 enum Registry {
-    /// From crates.io, which has its source: compiling it takes a minute or more.
+    /// crates.io, which has the source. Compiling it takes a minute or more.
     Crates,
-    /// From PyPI, which has its program.
+    /// PyPI, which has the compiled program.
     PyPi,
 }
 
@@ -83,7 +83,7 @@ impl Tool {
         Ok(there.then_some(program))
     }
 
-    /// As [`installed`](Self::installed). If it isn't there, says that nothing checks this.
+    /// As [`installed`](Self::installed). If the tool is missing, says that nothing checks `what`.
     pub(crate) fn installed_for(&self, sh: &Shell, what: &str) -> anyhow::Result<Option<PathBuf>> {
         let installed = self.installed(sh)?;
         if installed.is_none() {
@@ -98,7 +98,7 @@ impl Tool {
         Ok(installed)
     }
 
-    /// The program, which is installed first if it is not there and may be.
+    /// The program. If it is missing, installs it first or fails, as `missing` says.
     pub(crate) fn ready(&self, sh: &Shell, missing: Missing) -> anyhow::Result<PathBuf> {
         if let Some(program) = self.installed(sh)? {
             return Ok(program);
@@ -124,7 +124,7 @@ impl Tool {
         installed.with_context(|| format!("{name}@{version} is installed, and does not run"))
     }
 
-    /// Says how to install a tool from crates.io that `setup` may not have installed yet.
+    /// Says how to install a tool from crates.io if `setup` doesn't install it yet.
     pub(crate) fn by_hand(&self, sh: &Shell) -> String {
         let (name, version) = (self.name, self.version);
         let root = self.root(sh).unwrap_or_else(|_| "target/tools".into());
@@ -142,9 +142,9 @@ impl Tool {
                 sh,
                 "cargo install --quiet --locked --root {root} {name}@{version}"
             )
-            // Without it, cargo-shear calls its own version "dev".
+            // Without this variable, cargo-shear calls its own version "dev".
             .env("SHEAR_VERSION", version)
-            // Each runs for seconds, and is optimised for minutes.
+            // A tool runs for seconds, and optimising it takes minutes.
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),

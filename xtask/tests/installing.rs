@@ -1,4 +1,4 @@
-//! Which commands install anything, seen from outside: with a `PATH` of our own.
+//! Checks which commands install anything, from outside, with a `PATH` of the test's own.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,12 +9,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// A machine with cargo, git, chown and `apt-get`, on whose `PATH` there is nothing else.
+/// A machine that has only cargo, git, chown and `apt-get` on its `PATH`.
 struct Machine(tempfile::TempDir);
 
 struct Outcome {
     succeeded: bool,
-    /// With a line for each call of `apt-get`.
+    /// The output. It has a line for each call of `apt-get`.
     out: String,
     err: String,
 }
@@ -22,7 +22,7 @@ struct Outcome {
 impl Machine {
     fn new() -> Self {
         let machine = Self(tempfile::tempdir().unwrap());
-        // Root may install.
+        // Only root may install.
         machine.program("id", "echo 0");
         machine.program("git", "exit 0");
         machine.program("chown", "exit 0");

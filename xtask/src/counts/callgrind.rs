@@ -1,4 +1,4 @@
-//! Callgrind, called for one operation after the other.
+//! Runs callgrind on one operation after the other.
 
 use std::{
     collections::BTreeMap,
@@ -17,10 +17,10 @@ use xshell::{Shell, cmd};
 
 use crate::{metadata, progress::Steps};
 
-/// The function of the program that repeats an operation: nothing outside of it is counted.
+/// The function of the program that repeats an operation. Callgrind counts nothing outside of it.
 const COUNTED: &str = "--toggle-collect=*counted_operations*";
 
-/// An operation of the program, and how often it runs there.
+/// An operation of the program, and how often the program repeats it.
 struct Operation {
     name: String,
     times: u64,
@@ -61,7 +61,7 @@ pub(super) fn count_all(
     Ok(counts.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// The operations that the program lists: a name and a number in each line.
+/// Parses the list of operations that the program prints: a name and a number in each line.
 fn operations(listed: &str) -> anyhow::Result<Vec<Operation>> {
     let operation = |line: &str| {
         let (name, times) = line.split_once(' ').context("no number")?;
@@ -86,7 +86,7 @@ fn count(program: &Path, operation: &Operation, output: &Path) -> anyhow::Result
     Ok(total / operation.times.max(1))
 }
 
-/// The instructions that a file of callgrind's is about.
+/// The number of instructions in a profile of callgrind.
 fn total(profile: &str) -> anyhow::Result<u64> {
     let line = profile
         .lines()

@@ -1,4 +1,5 @@
-//! All that counts depend on, apart from the code of this repository and its lock file.
+//! The environment of a count: everything that changes a count, apart from the repository's code
+//! and its lock file.
 
 use std::{
     collections::{BTreeMap, btree_map::Iter},
@@ -12,8 +13,8 @@ use xshell::{Shell, cmd};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Environment(BTreeMap<String, String>);
 
-/// The programs whose versions matter, each without what a distribution adds to its version: a
-/// patch of theirs is no other environment.
+/// The programs whose versions matter, each with the command that prints its version. The versions
+/// omit the suffix of a distribution, because its patches change no count.
 const ASKED: &[(&str, &[&str])] = &[
     ("cc", &["cc", "-dumpfullversion"]),
     ("libc", &["getconf", "GNU_LIBC_VERSION"]),
@@ -33,12 +34,12 @@ impl Environment {
         )
     }
 
-    /// That of this machine.
+    /// Asks for the environment of this machine.
     pub(super) fn ask(sh: &Shell, program: &Path) -> anyhow::Result<Self> {
         let mut values = BTreeMap::new();
         for (name, command) in ASKED {
             let (program, args) = command.split_first().context("no command")?;
-            // A system without one of them has another environment than one that has it.
+            // A missing program counts as a version of its own.
             let answer = cmd!(sh, "{program} {args...}")
                 .quiet()
                 .ignore_stderr()
@@ -56,7 +57,7 @@ impl Environment {
         self.0.iter()
     }
 
-    /// A text for each difference from another one.
+    /// Describes each difference from `other`.
     pub(super) fn differences(&self, other: &Self) -> Vec<String> {
         let mut names: Vec<_> = self.0.keys().chain(other.0.keys()).collect();
         names.sort();

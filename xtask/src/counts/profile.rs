@@ -1,4 +1,4 @@
-//! The build of the program that is counted.
+//! Builds the program that is counted.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -8,11 +8,11 @@ use crate::built;
 
 const PACKAGE: &str = "gatepass-instructions";
 
-/// The crate whose C takes longest to compile, and by far.
+/// The crate that takes by far the longest to compile, because of its C code.
 const AWS_LC: &str = "aws-lc-sys";
 
-/// As in a release build. With one unit for each crate, a change of one function moves the inlining
-/// of others least.
+/// The settings of a release build. With one codegen unit for each crate, a change of one function
+/// affects the inlining of others least.
 const AS_RELEASED: &[&str] = &[
     "opt-level=3",
     "codegen-units=1",
@@ -20,16 +20,16 @@ const AS_RELEASED: &[&str] = &[
     "overflow-checks=false",
 ];
 
-/// Builds all Rust that runs as a release build does, and takes AWS-LC from the build of the tests.
+/// Builds all Rust code as in a release build, and takes AWS-LC from the build of the tests.
 ///
-/// A release build of AWS-LC would take longer than all the rest of the check. The arithmetic of
-/// AWS-LC is in assembly, so that its count depends little on how its C is compiled.
+/// A release build of AWS-LC would take longer than the rest of the check. The arithmetic of AWS-LC
+/// is in assembly, so its count depends little on the build of its C code.
 pub(super) fn build(sh: &Shell) -> anyhow::Result<PathBuf> {
     let runs = packages(
         sh,
         &["--package", PACKAGE, "--edges", "normal,no-proc-macro"],
     )?;
-    // With other settings for one of these, cargo would build AWS-LC again.
+    // With other settings for one of these, cargo would compile AWS-LC again.
     let shared = packages(sh, &["--package", AWS_LC, "--edges", "normal,build"])?;
     let mut settings = Vec::new();
     for package in runs.difference(&shared) {
@@ -43,7 +43,7 @@ pub(super) fn build(sh: &Shell) -> anyhow::Result<PathBuf> {
     built::executable_with(sh, PACKAGE, PACKAGE, &settings)
 }
 
-/// The names of the packages in a tree of dependencies, its root included.
+/// The names of the packages in a tree of dependencies, including its root.
 fn packages(sh: &Shell, selected: &[&str]) -> anyhow::Result<BTreeSet<String>> {
     let tree = cmd!(sh, "cargo tree --prefix none --no-dedupe {selected...}");
     let tree = tree.quiet().read()?;

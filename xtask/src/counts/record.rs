@@ -1,4 +1,5 @@
-//! The counts in the repository: a small TOML file, sorted, with a line for each operation.
+//! The record of counts in the repository: a small, sorted TOML file with a line for each
+//! operation.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -19,17 +20,18 @@ pub(super) struct Record {
     counts: BTreeMap<String, u64>,
 }
 
-/// A count now, compared with that on record.
+/// The difference between the count on record and the count of this run. Each variant has the
+/// recorded count before the new one.
 pub(super) enum Change {
-    /// Both, which are close to each other.
+    /// The counts differ by no more than the tolerance.
     Same(u64, u64),
-    /// Both, of which the second is larger.
+    /// The new count is larger.
     Rose(u64, u64),
-    /// Both, of which the second is smaller.
+    /// The new count is smaller.
     Fell(u64, u64),
-    /// One that is not on record.
+    /// The operation isn't on record.
     New(u64),
-    /// One that is on record alone.
+    /// The program has no such operation any more.
     Gone(u64),
 }
 
@@ -74,7 +76,7 @@ impl Record {
         Ok(Self::new(environment, counts))
     }
 
-    /// Each operation that one of both names, and how its count has changed.
+    /// The change of each operation that is in either record.
     pub(super) fn changes(&self, now: &Self, tolerance: f64) -> Vec<(String, Change)> {
         let mut changes = Vec::new();
         for (name, count) in &now.counts {

@@ -1,4 +1,4 @@
-//! Clients and resource servers that people use, against the servers of all examples.
+//! Runs clients and resource servers that people use against the servers of all examples.
 
 use std::{
     fs::{self, File},
@@ -15,26 +15,27 @@ use xshell::Shell;
 use super::{install::Installed, keygen};
 use crate::{built, example::Server, process::Process, progress::step};
 
-/// How long one client may take with all servers, on a busy machine.
+/// How long one client may take with all servers on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The frameworks, each with a route of its example's that a browser could call, and that wants an
-/// access token.
+/// The frameworks, each with a route of its example that requires an access token and that a
+/// browser could call.
 const EXAMPLES: &[(&str, &str)] = &[
     ("axum", "/me"),
     ("actix", "/me"),
     ("warp", "/me"),
-    // Its other guarded routes are methods of gRPC.
+    // The other guarded routes are methods of gRPC.
     ("tonic", "/auth/sessions"),
 ];
 
-/// The algorithm that a server signs with, and the flag and the file that tell it the key.
+/// The algorithm that a server signs with, and the flag and the file with the key.
 const KEYS: &[(&str, &str, &str)] = &[
     ("HS256", "--secret-file", "secret"),
     ("ES256", "--key", "es256.pem"),
 ];
 
-/// Each reads the servers, converses with all of them, and prints a line for each.
+/// The scripts of the clients. Each reads the list of servers, talks to all of them, and prints a
+/// line for each.
 const SCRIPTS: &[&str] = &[
     "clients/pyjwt_client.py",
     "clients/jose_client.mjs",
@@ -48,19 +49,18 @@ const SCRIPTS: &[&str] = &[
 
 const USER: (&str, &str) = ("alice", "a password for alice");
 const AUDIENCE: &str = "shop-api";
-/// With characters that one client escapes in HTTP Basic, and another does not.
+/// The secret has characters that one client escapes in HTTP Basic, and another does not.
 const CLIENT: (&str, &str) = ("gateway", "the gateway's secret: 100%2D+random");
 const PUBLIC_CLIENT: &str = "desktop";
 
-/// One that runs, and what a client is told of it.
+/// A running server, and its description for a client.
 struct Running {
     name: String,
     server: Server,
     described: Value,
 }
 
-/// Has each client converse with each server, and fails at the first one that was not answered as
-/// it must be.
+/// Has each client talk to each server. Fails at the first wrong answer.
 pub(super) fn run(sh: &Shell, installed: &Installed, tool: &Path) -> anyhow::Result<()> {
     // Removed when dropped.
     let directory = sh.create_temp_dir()?;
@@ -68,7 +68,7 @@ pub(super) fn run(sh: &Shell, installed: &Installed, tool: &Path) -> anyhow::Res
     {
         let _there = sh.push_dir(directory);
         keygen(sh, tool, &["secret", "--out", "secret"])?;
-        // As a service gets it that is to verify with a shared secret.
+        // The file that a service gets if it verifies with a shared secret.
         keygen(sh, tool, &["hs256", "--from", "secret"])?;
         keygen(sh, tool, &["es256"])?;
     }
@@ -115,12 +115,12 @@ fn start(binary: &Path, home: &Path, keys: &[&str]) -> anyhow::Result<Server> {
     let mut server = Server::prepare(home)?;
     let (url, client) = (server.url(), format!("{}:{}", CLIENT.0, CLIENT.1));
     let flags = [
-        // A reused refresh token is one at once.
+        // Without an overlap, the server detects a reused refresh token at once.
         "--overlap",
         "0s",
         "--recovery",
         "0s",
-        // Each client tries a wrong password, all of them as one user.
+        // Each client tries a wrong password, and all of them use the same user.
         "--no-login-throttle",
         "--issuer",
         &url,
@@ -137,7 +137,7 @@ fn start(binary: &Path, home: &Path, keys: &[&str]) -> anyhow::Result<Server> {
     Ok(server)
 }
 
-/// The URL at which a server says which endpoints it has (RFC 8414).
+/// The URL of a server's metadata, which lists its endpoints (RFC 8414).
 fn metadata_url(url: &str) -> String {
     format!("{url}/.well-known/oauth-authorization-server")
 }
@@ -163,7 +163,7 @@ fn describe(server: &Server, name: &str, guarded: &str) -> anyhow::Result<Value>
 fn get(url: &str) -> anyhow::Result<Value> {
     let agent: Agent = Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(5)))
-        // The server is on this machine: the proxies that the environment names are not for it.
+        // The server is on this machine, so ignore the proxies that the environment names.
         .proxy(None)
         .build()
         .into();
@@ -185,7 +185,7 @@ fn converse(
         .stdin(File::open(directory.join("servers.json"))?)
         .stdout(File::create(&out)?)
         .stderr(File::create(&err)?)
-        // The tree is not its to write to.
+        // A client must not write to the source tree.
         .env("PYTHONDONTWRITEBYTECODE", "1");
     for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
         // The servers are on this machine.

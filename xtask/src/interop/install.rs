@@ -1,4 +1,4 @@
-//! The other libraries, in pinned versions, below the target directory and nowhere else.
+//! Installs the other libraries, in pinned versions, only below the target directory.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use crate::{
     progress::step,
 };
 
-/// As oidc-provider needs it.
+/// The oldest major version of Node that oidc-provider supports.
 const LEAST_NODE: u32 = 20;
 
-/// As the libraries want it.
+/// The oldest version of Python that the libraries support.
 const LEAST_PYTHON: &str = "3.11";
 
 /// The directory of the scripts.
@@ -22,17 +22,17 @@ const SCRIPTS: &str = "tests/interop";
 
 const PACKAGES: &[&str] = &["python3-venv", "nodejs", "npm"];
 
-/// The places of what is installed.
+/// The places of the installed libraries.
 pub(crate) struct Installed {
     /// The interpreter of the virtual environment.
     python: PathBuf,
     /// The directory of the modules, and of the scripts that import them: Node looks for modules
-    /// there alone.
+    /// only there.
     node: PathBuf,
 }
 
 impl Installed {
-    /// The program that runs the script of this name below `tests/interop`, and the script's path.
+    /// The program that runs the script `name` below `tests/interop`, and the script's path.
     pub(super) fn script(&self, name: &str) -> (PathBuf, PathBuf) {
         let path = Path::new(name);
         if path.extension().is_some_and(|extension| extension == "py") {
@@ -43,7 +43,7 @@ impl Installed {
     }
 }
 
-/// Makes sure that the libraries are there, in the versions that the tree names.
+/// Makes sure that the libraries are installed, in the versions that the repository names.
 pub(crate) fn ready(sh: &Shell, missing: Missing) -> anyhow::Result<Installed> {
     interpreters(sh, missing)?;
     let root = metadata::target_directory(sh)?.join("interop");
@@ -53,7 +53,7 @@ pub(crate) fn ready(sh: &Shell, missing: Missing) -> anyhow::Result<Installed> {
     })
 }
 
-/// Makes sure that Python, Node and npm are there.
+/// Makes sure that Python, Node and npm are installed.
 pub(crate) fn interpreters(sh: &Shell, if_missing: Missing) -> anyhow::Result<()> {
     if if_missing == Missing::Installed && missing(sh).is_some() {
         apt::try_install(sh, PACKAGES)?;
@@ -68,9 +68,9 @@ pub(crate) fn interpreters(sh: &Shell, if_missing: Missing) -> anyhow::Result<()
     }
 }
 
-/// The first thing that is not there.
+/// The first missing program.
 fn missing(sh: &Shell) -> Option<String> {
-    // Debian has the two modules in packages of their own.
+    // Debian has the modules `venv` and `ensurepip` in separate packages.
     if !answers(sh, &["python3", "-c", "import ensurepip, venv"]) {
         return Some("python3 with its module venv is missing".to_owned());
     }
@@ -94,7 +94,7 @@ fn major(version: &str) -> Option<u32> {
     version.split('.').next()?.parse().ok()
 }
 
-/// The interpreter of a virtual environment with what `requirements.txt` names.
+/// The interpreter of a virtual environment with the packages of `requirements.txt`.
 fn python(sh: &Shell, directory: &Path, missing: Missing) -> anyhow::Result<PathBuf> {
     let requirements = "tests/interop/requirements.txt";
     let bin = if cfg!(windows) { "Scripts" } else { "bin" };
@@ -117,7 +117,7 @@ fn python(sh: &Shell, directory: &Path, missing: Missing) -> anyhow::Result<Path
     Ok(python)
 }
 
-/// The scripts, beside the modules that `package-lock.json` names.
+/// The scripts, next to the modules that `package-lock.json` names.
 fn node(sh: &Shell, directory: &Path, missing: Missing) -> anyhow::Result<PathBuf> {
     npm::ready(sh, directory, SCRIPTS, missing)?;
     for below in ["", "clients"] {

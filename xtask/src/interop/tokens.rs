@@ -1,4 +1,4 @@
-//! Tokens and key sets of every algorithm, to those who verify and sign, and back.
+//! Exchanges tokens and key sets of every algorithm with the other libraries.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use xshell::{Shell, cmd};
 use super::{install::Installed, keygen};
 use crate::{built, progress::step};
 
-/// The files of a key directory of our side, by the arguments that make them.
+/// The arguments that make the key files of our side.
 const KEYS: &[&[&str]] = &[
     &["secret", "--out", "secret"],
     &["ed25519"],
@@ -18,7 +18,7 @@ const KEYS: &[&[&str]] = &[
 
 const SCRIPTS: &[&str] = &["pyjwt.py", "jose.mjs"];
 
-/// Exchanges tokens with each library, and fails at the first one that was read wrongly.
+/// Exchanges tokens with each library, and fails at the first token that a side reads wrongly.
 pub(super) fn run(sh: &Shell, installed: &Installed, tool: &Path) -> anyhow::Result<()> {
     let ours = built::executable(sh, "gatepass-tests", "interop")?;
     // Removed when dropped.

@@ -1,11 +1,11 @@
-//! The order in which crates can be published: each after those that it depends on.
+//! The order in which to publish the crates: each after its dependencies.
 
 use crate::metadata::Package;
 
-/// The published crates in that order, alphabetically where they can choose.
+/// The published crates in that order. If two are possible, the alphabet decides.
 ///
-/// A dependency of tests counts as well, if it has a version: cargo asks the registry for it. One
-/// without a version is no part of the package.
+/// A dependency of tests counts if it has a version, because cargo asks the registry for it.
+/// Without a version, the package doesn't contain the dependency.
 pub(super) fn of<'a>(
     packages: impl Iterator<Item = &'a Package>,
 ) -> anyhow::Result<Vec<&'a Package>> {

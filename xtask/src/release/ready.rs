@@ -1,16 +1,16 @@
-//! Whether the work tree says all that a release has to say.
+//! Checks that the work tree is ready for a release.
 
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
 use crate::metadata::Package;
 
-/// The files that each package has.
+/// The files that each package must have.
 const FILES: &[&str] = &["README.md", "LICENSE-APACHE", "LICENSE-MIT"];
 
 const CLIENT: &str = "clients/js/package.json";
 
-/// All that is missing from the manifests, the changelog and the work tree.
+/// Everything that is missing from the manifests, the changelog and the work tree.
 pub(super) fn check(sh: &Shell, packages: &[&Package]) -> anyhow::Result<Vec<String>> {
     let version = &packages.first().context("no crate is published")?.version;
     let mut findings = Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn check(sh: &Shell, packages: &[&Package]) -> anyhow::Result<Vec<Str
     Ok(findings)
 }
 
-/// The files that the package of this crate does not have.
+/// The required files that are missing from the package of this crate.
 pub(super) fn files(sh: &Shell, package: &Package) -> anyhow::Result<Vec<String>> {
     let name = &package.name;
     let listed = cmd!(
@@ -75,7 +75,7 @@ fn versions(package: &Package, version: &str, packages: &[&Package]) -> Vec<Stri
     findings
 }
 
-/// The fields that readers of crates.io need.
+/// The missing fields that crates.io shows.
 fn fields(package: &Package) -> Vec<String> {
     let documentation = format!("https://docs.rs/{}", package.name);
     let is_there = |field: &Option<String>| field.as_ref().is_some_and(|text| !text.is_empty());
@@ -101,7 +101,7 @@ fn fields(package: &Package) -> Vec<String> {
     missing
 }
 
-/// The fault of a changelog without a section of this version, such as `## 0.1.0 (2027-01-31)`.
+/// The fault of a changelog that has no section for this version, such as `## 0.1.0 (2027-01-31)`.
 fn changelog(text: &str, version: &str) -> Option<String> {
     let mut sections = text.split("\n## ").skip(1);
     let is_of_version = |section: &&str| section.split_whitespace().next() == Some(version);

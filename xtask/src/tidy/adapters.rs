@@ -1,8 +1,9 @@
-//! Adapters decide nothing: the core does, so that all frameworks answer alike.
+//! Adapters decide nothing. The core decides, so that all frameworks answer alike.
 //!
-//! A decision on HTTP needs a word: a reason to refuse, a status, or the name of a header. So the
-//! check looks for these words where an adapter only asks and passes on. Its conversions between
-//! the types of the framework and of the core may have statuses and headers.
+//! A decision about HTTP needs a word: a reason to refuse, a status, or the name of a header. This
+//! check looks for these words in the files in which an adapter only asks the core and passes on
+//! its answer. The files that convert between the types of the framework and of the core may
+//! contain statuses and headers.
 
 use proc_macro2::{Delimiter, TokenTree};
 
@@ -12,7 +13,7 @@ use super::{
     tokens::is,
 };
 
-/// The adapters, as directories.
+/// The directories of the adapters.
 const ADAPTERS: &[&str] = &[
     "crates/gatepass-actix/src/",
     "crates/gatepass-axum/src/",
@@ -21,10 +22,10 @@ const ADAPTERS: &[&str] = &[
     "crates/gatepass-warp/src/",
 ];
 
-/// The map from replies to gRPC's statuses, which is a conversion by another name.
+/// The file that maps replies to gRPC's statuses. It is a conversion under another name.
 const GRPC: &str = "crates/gatepass-tonic/src/rejection.rs";
 
-/// Headers that gatepass reads or writes, and those that say where a request comes from.
+/// The headers that gatepass reads or writes, and the headers with the address of a client.
 const HEADERS: &[&str] = &[
     "authorization",
     "cache-control",
@@ -104,7 +105,7 @@ fn is_constant(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_uppercase()) && name.chars().all(is_upper)
 }
 
-/// The path `parent::name` at the start of `rest`, also where braces list the names.
+/// The path `parent::name` at the start of `rest`. Braces may list several names.
 fn named(rest: &[TokenTree], parent: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
     let [first, one, two, name, ..] = rest else {
         return None;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::metadata::Metadata;
 
-/// Longer files hold more than one concept.
+/// Maximum number of lines. A longer file holds more than one concept.
 const MAX_LINES: usize = 700;
 
 /// Public modules of published crates. All others are private.
@@ -17,7 +17,8 @@ const PUBLIC_MODULES: &[(&str, &[&str])] = &[(
     &["docs", "inspect", "issuers", "keys", "store", "wire"],
 )];
 
-/// Published for tests alone: it asserts, and its modules are its table of contents.
+/// The test kit. It is only for tests: it asserts, and its public modules are its table of
+/// contents.
 const TEST_KIT: &str = "gatepass-testkit";
 
 const IGNORED: &str = "A test that doesn't run proves nothing: repair it or delete it.";
@@ -45,8 +46,7 @@ pub(super) fn check(metadata: &Metadata, files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// Each place in `file`, its test modules included, where `found` is true of the tokens from there
-/// on.
+/// Each place in `file` from which `found` returns a finding. `whole` includes the test modules.
 pub(super) fn places(
     file: &File,
     whole: bool,
@@ -104,7 +104,8 @@ fn is_core_but_observe(path: &str) -> bool {
     path.starts_with("crates/gatepass/src/") && path != "crates/gatepass/src/observe.rs"
 }
 
-/// Macros of `tracing` and `metrics`. A task that goes on in the span of its caller is no event.
+/// The uses of `tracing` and `metrics`. A task that continues in the span of its caller is no
+/// event.
 fn traces(file: &File) -> Vec<Finding> {
     let found = |rest: &[TokenTree]| {
         let name = word(rest.first())?;
@@ -124,7 +125,7 @@ fn public_paths(file: &File, package: &str) -> Vec<Finding> {
     let tokens = tokens::of(file);
     let mut findings = Vec::new();
     let mut rest = tokens.as_slice();
-    // The root alone: a public module has its own matters.
+    // Only the root: the public modules inside have their own rules.
     while let Some((first, after)) = rest.split_first() {
         rest = after;
         if word(Some(first)).as_deref() != Some("pub") {

@@ -1,4 +1,4 @@
-//! Commands that docs and comments tell a reader to run.
+//! Checks the commands that docs and comments tell you to run.
 
 use std::ffi::OsString;
 
@@ -16,7 +16,7 @@ const COMMAND: &str =
 
 /// Checks one file of Markdown or Rust.
 pub(super) fn check(file: &File, metadata: &Metadata) -> Vec<Finding> {
-    // The changelog names what there was once.
+    // The changelog names commands of the past.
     let is_read = file.is_rust() || file.path.ends_with(".md");
     if !is_read || file.path == "CHANGELOG.md" {
         return Vec::new();
@@ -40,7 +40,7 @@ pub(super) fn check(file: &File, metadata: &Metadata) -> Vec<Finding> {
 fn commands(code: &str) -> impl Iterator<Item = Vec<&str>> {
     let call = "cargo ";
     code.match_indices(call).filter_map(move |(at, _)| {
-        // Not the end of another word, and not a path.
+        // The word must not be part of another word or of a path.
         let before = code.get(..at)?.chars().next_back();
         let is_call =
             before.is_none_or(|before| !before.is_alphanumeric() && !"-_./".contains(before));
@@ -56,7 +56,7 @@ fn commands(code: &str) -> impl Iterator<Item = Vec<&str>> {
 
 fn fault(words: &[&str], metadata: &Metadata) -> Option<String> {
     let (command, args) = words.split_first()?;
-    // A workspace of its own, or a name that the reader chooses.
+    // Another workspace, or a name that you choose.
     let is_other =
         |word: &&str| word.starts_with("--manifest-path") || word.starts_with(['<', '$', '"']);
     if args.iter().any(is_other) {
@@ -71,7 +71,7 @@ fn fault(words: &[&str], metadata: &Metadata) -> Option<String> {
     }
 }
 
-/// A call of this program.
+/// The fault of a call of this program.
 fn own(args: &[&str]) -> Option<String> {
     let name = args.first().filter(|name| !name.starts_with('-'))?;
     let is_told = args
@@ -85,9 +85,9 @@ fn own(args: &[&str]) -> Option<String> {
     })
 }
 
-/// A call of cargo for packages of the workspace.
+/// The fault of a call of cargo for packages of the workspace.
 fn built(command: &str, args: &[&str], metadata: &Metadata) -> Option<String> {
-    // Those after two dashes are the program's.
+    // The arguments after two dashes are for the program.
     let args = args.split(|arg| *arg == "--").next()?;
     let after = |names: &[&str]| {
         let values = args.windows(2).filter_map(|pair| match pair {

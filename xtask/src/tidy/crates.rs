@@ -1,4 +1,4 @@
-//! Checks of manifests and of who depends on whom.
+//! Checks the manifests, and the dependencies between the crates.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ const TOWER: &str = "gatepass-tower";
 const TEST_KIT: &str = "gatepass-testkit";
 const CLI: &str = "gatepass-cli";
 
-/// Neither in the core nor in anything that it pulls in; a `*` stands for any ending.
+/// The crates that neither the core nor its dependencies may be. A `*` matches any ending.
 const NOT_IN_THE_CORE: &[&str] = &[
     "http",
     "http-body",
@@ -29,14 +29,14 @@ const NOT_IN_THE_CORE: &[&str] = &[
     "redis",
 ];
 
-/// The crates that the core depends on if a user wants it, with all that they pull in.
+/// Optional dependencies of the core. They may bring in any crate.
 const OPTIONAL_IN_THE_CORE: &[&str] = &["reqwest"];
 
 /// The fields that each manifest takes from `[workspace.package]`.
 const INHERITED: &[&str] = &["version", "edition", "license"];
 
-/// How many crates a build of these has at most: with their default features, for this platform,
-/// and with themselves.
+/// Maximum number of crates in a build of the named packages, including themselves, with their
+/// default features, for this platform.
 const SIZES: &[(&[&str], usize)] = &[
     (&["gatepass"], 74),
     (&["gatepass-axum", "gatepass-sqlite"], 108),
@@ -74,7 +74,8 @@ pub(super) fn check(metadata: &Metadata, files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// Asks cargo again: a build for users has neither every feature nor every platform's crates.
+/// Asks cargo again, because a build for users has neither every feature nor the crates of every
+/// platform.
 pub(super) fn sizes(sh: &Shell) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for (roots, most) in SIZES {
@@ -89,7 +90,7 @@ pub(super) fn sizes(sh: &Shell) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// The packages in what `cargo tree` prints without indentation.
+/// The number of packages in the output of `cargo tree` without indentation.
 fn count(tree: &str) -> usize {
     let packages = tree.lines().filter_map(|line| {
         let mut words = line.split(' ');
@@ -129,7 +130,7 @@ fn directions(metadata: &Metadata) -> Vec<Finding> {
         let allowed: &[&str] = match package.name.as_str() {
             CORE => &[],
             TOWER | TEST_KIT => &[CORE],
-            // The doctor examines each store.
+            // The command `doctor` examines each store.
             CLI => &[
                 CORE,
                 "gatepass-postgres",
@@ -167,7 +168,7 @@ fn inherits(manifest: &File) -> Vec<Finding> {
     findings
 }
 
-/// For a published crate.
+/// Checks the `rust-version` of a published crate.
 fn says_its_rust(manifest: &File) -> Vec<Finding> {
     let is_own = manifest
         .text
@@ -177,15 +178,15 @@ fn says_its_rust(manifest: &File) -> Vec<Finding> {
     (!is_own).then(missing).into_iter().collect()
 }
 
-/// For a crate that is not published.
+/// Checks the `rust-version` of an unpublished crate.
 fn inherits_rust(manifest: &File) -> Vec<Finding> {
     let is_inherited = inherited(manifest).contains(&"package.rust-version".to_owned());
     let own = || finding(&manifest.path, "its own rust-version", SAID_ONCE);
     (!is_inherited).then(own).into_iter().collect()
 }
 
-/// The keys that a manifest takes from the workspace, with their sections. Read as text: cargo's
-/// own answer no longer tells what was inherited.
+/// The keys that a manifest takes from the workspace, with their sections. Read from the text,
+/// because cargo's own answer no longer shows what was inherited.
 fn inherited(manifest: &File) -> Vec<String> {
     let mut inherited = Vec::new();
     let mut section = "";
@@ -230,7 +231,7 @@ mod tests {
         *,
     };
 
-    /// `(name, published, [(dependency, kind)])`, the members being those named `gatepass…` and
+    /// `(name, published, [(dependency, kind)])`. The members are the crates named `gatepass…` and
     /// `xtask`.
     type Crate<'a> = (&'a str, bool, &'a [(&'a str, Option<&'a str>)]);
 

@@ -1,4 +1,4 @@
-//! Links, anchors and names of files in docs and comments lead somewhere.
+//! Checks the links, the anchors and the names of files in docs and comments.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,17 +14,17 @@ const ITEM: &str =
     "Only rustdoc resolves a link to an item: GitHub and crates.io show it as broken.";
 const NAMED: &str = "A file that docs and comments name exists.";
 
-/// Files of this repository as whole URLs, for pages that readers see elsewhere.
+/// URLs of this repository's files, for pages that readers see elsewhere.
 const OURS: [&str; 2] = [
     "https://github.com/gatepass-rs/gatepass/blob/main/",
     "https://github.com/gatepass-rs/gatepass/tree/main/",
 ];
 
-/// Pages of the core, which rustdoc shows as modules of this name.
+/// The pages of the core, which rustdoc shows as modules of the same names.
 const PAGES: &str = "crates/gatepass/docs";
 const PAGES_MODULE: &str = "docs::";
 
-/// All that can be linked to.
+/// The possible targets of links.
 pub(super) struct Tree<'a> {
     /// The tracked files and their directories.
     paths: BTreeSet<&'a str>,
@@ -32,7 +32,7 @@ pub(super) struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// From the paths of all tracked files, and the texts among them.
+    /// Collects the paths of all tracked files, and the anchors of the texts among them.
     pub(super) fn new(paths: impl IntoIterator<Item = &'a str>, files: &'a [File]) -> Self {
         let mut all = BTreeSet::from([""]);
         for path in paths {
@@ -57,7 +57,7 @@ pub(super) fn check(file: &File, tree: &Tree<'_>) -> Vec<Finding> {
     if !file.is_rust() && !file.path.ends_with(".md") {
         return Vec::new();
     }
-    // The changelog names what there was once.
+    // The changelog names files of the past.
     let is_history = file.path == "CHANGELOG.md";
     let finding = |piece: &Piece, (what, invariant): (String, &'static str)| Finding {
         place: format!("{}:{}", file.path, piece.line),
@@ -76,7 +76,7 @@ pub(super) fn check(file: &File, tree: &Tree<'_>) -> Vec<Finding> {
     faults.collect()
 }
 
-/// The fault of a link to this target, and the rule that it breaks.
+/// The fault of a link to `target`, and the rule that the link breaks.
 fn link(file: &File, target: &str, tree: &Tree<'_>) -> Option<(String, &'static str)> {
     if let Some(own) = OURS.iter().find_map(|prefix| target.strip_prefix(prefix)) {
         return no_file("", own, tree);
@@ -96,7 +96,7 @@ fn link(file: &File, target: &str, tree: &Tree<'_>) -> Option<(String, &'static 
         return no_anchor(&format!("{PAGES}/{page}.md"), anchor?, tree);
     }
     if path.is_empty() {
-        // rustdoc makes anchors of its own, such as `#method.new`.
+        // rustdoc adds its own anchors, such as `#method.new`.
         let is_own = |anchor: &&str| !(file.is_rust() && anchor.contains('.'));
         let anchor = anchor.filter(is_own)?;
         if file.is_rust() {
@@ -111,7 +111,7 @@ fn link(file: &File, target: &str, tree: &Tree<'_>) -> Option<(String, &'static 
     no_file(directory(&file.path), target, tree)
 }
 
-/// The fault of a link to a file, if there is none at `target` from `directory`.
+/// The fault of a link to `target` from `directory`, if there is no such file.
 fn no_file(directory: &str, target: &str, tree: &Tree<'_>) -> Option<(String, &'static str)> {
     let (path, anchor) = match target.split_once('#') {
         Some((path, anchor)) => (path, Some(anchor)),
@@ -131,13 +131,13 @@ fn no_anchor(page: &str, anchor: &str, tree: &Tree<'_>) -> Option<(String, &'sta
     (!has).then(|| (format!("{page} has no heading #{anchor}"), LINK))
 }
 
-/// Whether a target can be the name of an item in scope, such as `Authority`.
+/// Whether `path` can be the name of an item in scope, such as `Authority`.
 fn is_word(path: &str) -> bool {
     let is_part = |character: char| character.is_alphanumeric() || "_()@!".contains(character);
     !path.is_empty() && path.chars().all(is_part)
 }
 
-/// Whether the page is on docs.rs.
+/// Whether docs.rs shows the page.
 fn is_shown_by_rustdoc(file: &File) -> bool {
     let mut parts = file.path.split('/');
     let is_crate = parts.next() == Some("crates");
@@ -150,16 +150,16 @@ fn is_readme(file: &File) -> bool {
     file.path.ends_with("README.md")
 }
 
-/// The fault of code that names a file, and the rule that it breaks.
+/// The fault of a code span that names a file, and the rule that it breaks.
 fn name(file: &File, code: &str, tree: &Tree<'_>) -> Option<(String, &'static str)> {
     let is_part = |character: char| character.is_ascii_alphanumeric() || "_-./".contains(character);
     let path = code.trim_end_matches('/');
-    // A path from the root of all is one of URLs, or of the reader's machine.
+    // A path that starts with a slash is part of a URL, or is on the reader's machine.
     if !path.chars().all(is_part) || path.starts_with('/') || path.split('/').any(is_placeholder) {
         return None;
     }
     let exists = match path.split_once('/') {
-        // Other names of one part are those of modules and options, or of the reader's files.
+        // Other names of one part are names of modules and options, or of the reader's files.
         None => {
             let is_guide = path.strip_suffix(".md").is_some_and(|stem| {
                 !stem.is_empty() && stem.chars().all(|letter| letter.is_ascii_uppercase())
@@ -170,8 +170,8 @@ fn name(file: &File, code: &str, tree: &Tree<'_>) -> Option<(String, &'static st
             };
             !is_guide || has()
         }
-        // Whole, from the page, or as its reader knows it from the sentence, for example from the
-        // directory of a crate.
+        // The path is relative to the root, to the page, or to a directory that the sentence names,
+        // for example the directory of a crate.
         Some((top, _)) if tree.has(top) => {
             let tail = format!("/{path}");
             let from_page = resolve(directory(&file.path), path);
@@ -186,7 +186,7 @@ fn name(file: &File, code: &str, tree: &Tree<'_>) -> Option<(String, &'static st
     (!exists).then(|| (format!("there is no file {code}"), NAMED))
 }
 
-/// A part of a path that is in place of other names.
+/// Whether a part of a path is a placeholder for other names.
 fn is_placeholder(part: &str) -> bool {
     part.contains("NAME") || part == "..."
 }
@@ -195,7 +195,7 @@ fn directory(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 
-/// The path from the root. `None`: it leads out of the repository.
+/// The path from the root, or `None` if it leads out of the repository.
 fn resolve(directory: &str, path: &str) -> Option<String> {
     let mut parts: Vec<&str> = directory
         .split('/')
@@ -211,7 +211,7 @@ fn resolve(directory: &str, path: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-/// The anchors of a page: those of its headings, and those that it sets itself.
+/// The anchors of a page: of its headings, and those that it sets itself.
 fn anchors(file: &File) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     let mut counts = BTreeMap::new();

@@ -1,8 +1,8 @@
-//! Links, code and headings of Markdown, also of that in comments of Rust.
+//! Finds links, code and headings in Markdown, including the Markdown of Rust comments.
 
 use super::File;
 
-/// One thing in a text that a reader may follow, and its line.
+/// A piece of a text that a reader may follow, with its line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) line: usize,
@@ -21,14 +21,15 @@ pub(super) enum Kind {
     Heading,
 }
 
-/// All pieces of a file.
+/// All pieces of `file`.
 pub(super) fn pieces(file: &File) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut paragraph = Vec::new();
     let mut in_code = false;
     for (number, line) in (1..).zip(file.text.lines()) {
         let Some(text) = text(file, line) else {
-            // Code of Rust ends each paragraph, and each block that a comment has not closed.
+            // A line of Rust code ends the paragraph, and also a code block that the comment has
+            // not closed.
             inline(&mut paragraph, &mut pieces);
             in_code = false;
             continue;
@@ -41,7 +42,7 @@ pub(super) fn pieces(file: &File) -> Vec<Piece> {
             (None, Some(target)) => Some((Kind::Link, target)),
             (None, None) => None,
         };
-        // A paragraph ends before each of these, and a row of a table is one by itself.
+        // A paragraph ends before each of these. A row of a table is a paragraph by itself.
         if whole.is_some() || trimmed.is_empty() || trimmed.starts_with('|') {
             inline(&mut paragraph, &mut pieces);
         }
@@ -61,7 +62,7 @@ pub(super) fn pieces(file: &File) -> Vec<Piece> {
     pieces
 }
 
-/// The Markdown of a line: all of it, or that of a comment.
+/// The Markdown of a line: the whole line, or only its comment.
 fn text<'a>(file: &File, line: &'a str) -> Option<&'a str> {
     if !file.is_rust() {
         return Some(line);
@@ -84,7 +85,7 @@ fn definition(line: &str) -> Option<&str> {
     target.split_whitespace().next()
 }
 
-/// Takes the links and the code out of a paragraph, and empties it.
+/// Takes the links and the code out of a paragraph, and clears the paragraph.
 fn inline(paragraph: &mut Vec<(usize, &str)>, pieces: &mut Vec<Piece>) {
     let mut text = String::new();
     let mut starts = Vec::new();
@@ -132,7 +133,7 @@ fn inline(paragraph: &mut Vec<(usize, &str)>, pieces: &mut Vec<Piece>) {
 }
 
 /// The target at the beginning of `rest`, up to the parenthesis, the title or the quotation mark
-/// that ends it.
+/// after it.
 fn target(rest: &str) -> Option<&str> {
     let mut depth = 0_usize;
     let end = rest.find(|character: char| {
@@ -149,7 +150,7 @@ fn target(rest: &str) -> Option<&str> {
 
 /// The anchor that GitHub and rustdoc give a heading.
 pub(super) fn anchor(heading: &str) -> String {
-    // The target of a link in a heading is not part of its text.
+    // The target of a link in a heading is not part of the heading's text.
     let mut text = String::new();
     let mut rest = heading;
     while let Some((before, after)) = rest.split_once("](") {

@@ -1,8 +1,7 @@
-//! The modules of each crate, and which imports which.
+//! The imports between the modules of each crate.
 //!
-//! A crate is a house with floors: a module imports from its own floor or from one below, and no
-//! two modules import each other, also not by way of others. A reader can then start anywhere and
-//! read downwards.
+//! A crate has layers. A module imports from its own layer or from a lower one, and no two modules
+//! import each other, not even through other modules. So you can start anywhere and read downwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +13,8 @@ use super::{
 };
 use crate::metadata::Metadata;
 
-/// The floors of the core, the lowest first. Each is a module below the crate root.
-const FLOORS: &[&str] = &[
+/// The layers of the core, the lowest first. Each is a module directly below the crate root.
+const LAYERS: &[&str] = &[
     "env",
     "model",
     "keys",
@@ -32,14 +31,14 @@ const FLOORS: &[&str] = &[
     "wire",
 ];
 
-/// The crate with floors.
+/// The crate whose modules have layers.
 const CORE: &str = "gatepass";
 
 const CIRCLE: &str =
     "No circles: modules that import each other can only be read, tested and moved together.";
-const FLOOR: &str = "A module of the core imports from its own floor or from a lower one.";
+const LAYER: &str = "A module of the core imports from its own layer or from a lower one.";
 const UNPLACED: &str =
-    "Each module of the core has a floor: name it in `FLOORS` of xtask/src/tidy/modules.rs.";
+    "Each module of the core has a layer: name it in `LAYERS` of xtask/src/tidy/modules.rs.";
 const ROOT: &str =
     "Import from the module that defines a thing: `use crate::Thing` hides where it is.";
 
@@ -47,11 +46,11 @@ pub(super) fn check(metadata: &Metadata, files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for member in metadata.members() {
         let source = format!("{}/src/", metadata.directory(member));
-        let house = House::of(&source, files);
-        findings.extend(house.roots.iter().map(Import::finding));
-        findings.extend(circle(&house));
+        let graph = Graph::of(&source, files);
+        findings.extend(graph.roots.iter().map(Import::finding));
+        findings.extend(circle(&graph));
         if member.name == CORE {
-            findings.extend(floors(&house));
+            findings.extend(layers(&graph));
         }
     }
     findings
@@ -73,33 +72,32 @@ impl Import {
     }
 }
 
-/// The modules of a crate.
-struct House {
-    /// Each module, such as `wire::head`, with the modules that it imports from, and one place of
-    /// each.
+/// The imports between the modules of a crate.
+struct Graph {
+    /// The imports of each module, such as `wire::head`: the imported modules, each with one place.
     imports: BTreeMap<String, BTreeMap<String, String>>,
     /// Imports through the crate root.
     roots: Vec<Import>,
 }
 
-impl House {
-    /// The crate whose files are in the directory `source`.
+impl Graph {
+    /// The graph of the crate whose files are in the directory `source`.
     fn of(source: &str, files: &[File]) -> Self {
         let modules: BTreeMap<String, &File> = files
             .iter()
             .filter_map(|file| Some((module(file.path.strip_prefix(source)?)?, file)))
             .collect();
         let names: BTreeSet<&str> = modules.keys().map(String::as_str).collect();
-        let mut house = Self {
+        let mut graph = Self {
             imports: BTreeMap::new(),
             roots: Vec::new(),
         };
         for (name, file) in &modules {
-            // The root names all of its modules; that is its job.
+            // The root names all of its modules.
             if name.is_empty() {
                 continue;
             }
-            let imports = house.imports.entry(name.clone()).or_default();
+            let imports = graph.imports.entry(name.clone()).or_default();
             for path in paths(file) {
                 let place = format!("{}:{}", file.path, tokens::line(path.at));
                 let absolute = absolute(name, &path.segments);
@@ -111,18 +109,18 @@ impl House {
                     }
                     // The `super::$name` of a macro is the module of its caller.
                     None if absolute.is_empty() => {}
-                    None => house.roots.push(Import {
+                    None => graph.roots.push(Import {
                         place,
                         what: format!("`crate::{}`", absolute.join("::")),
                     }),
                 }
             }
         }
-        house
+        graph
     }
 }
 
-/// The module in a file below `src`: `wire/head.rs` is `wire::head`, `lib.rs` the root.
+/// The module in a file below `src`: `wire/head.rs` is `wire::head`, and `lib.rs` is the root.
 fn module(path: &str) -> Option<String> {
     let stem = path.strip_suffix(".rs")?;
     match stem {
@@ -136,7 +134,7 @@ fn module(path: &str) -> Option<String> {
 struct Path {
     segments: Vec<String>,
     at: Span,
-    /// Whether it is in a `pub use`: a parent shows what its children define.
+    /// Whether it is in a `pub use`. A parent may re-export what its children define.
     reexports: bool,
 }
 
@@ -155,9 +153,9 @@ fn paths(file: &File) -> Vec<Path> {
                     let before = at.checked_sub(before).and_then(|at| sequence.get(at));
                     before.is_some_and(|before| is(before, ':'))
                 };
-                // One colon is before a type, two are inside of a path.
+                // One colon precedes a type, two are inside a path.
                 let inside = colon(1) && colon(2);
-                // `$crate` names what a macro of the crate's users needs, and that is in the root.
+                // `$crate` names an item for the users of a macro, and such items are in the root.
                 let dollar = at.checked_sub(1).and_then(|at| sequence.get(at));
                 let follows = inside || dollar.is_some_and(|before| is(before, '$'));
                 if word == "use" {
@@ -194,7 +192,7 @@ fn is_path(sequence: &[TokenTree], at: usize) -> bool {
     colon(at + 1) && colon(at + 2)
 }
 
-/// Reads a path, or a tree of them as `use` has it, that begins at `at`. Returns where it ends.
+/// Reads a path, or a tree of paths in a `use`, that begins at `at`. Returns its end.
 fn tree(
     sequence: &[TokenTree],
     mut at: usize,
@@ -232,7 +230,7 @@ fn tree(
         }
         at += 2;
     }
-    // A macro is in the root, wherever it is defined.
+    // A macro is in the root, in whichever module it is defined.
     let is_macro = sequence.get(at).is_some_and(|token| is(token, '!'));
     if let Some(at) = last
         && !is_macro
@@ -244,7 +242,7 @@ fn tree(
         });
     }
     before.truncate(length);
-    // Another name for it.
+    // Skip the new name.
     if let Some(TokenTree::Ident(word)) = sequence.get(at)
         && word == "as"
     {
@@ -276,13 +274,13 @@ fn longest(path: &[String], modules: &BTreeSet<&str>) -> Option<String> {
 }
 
 /// A circle of imports, if there is one.
-fn circle(house: &House) -> Option<Finding> {
+fn circle(graph: &Graph) -> Option<Finding> {
     let mut done = BTreeSet::new();
-    for start in house.imports.keys() {
+    for start in graph.imports.keys() {
         let mut way = Vec::new();
-        if let Some(circle) = walk(house, start, &mut way, &mut done) {
+        if let Some(circle) = walk(graph, start, &mut way, &mut done) {
             let place = |from: &str, to: &str| {
-                let places = house.imports.get(from);
+                let places = graph.imports.get(from);
                 places.and_then(|places| places.get(to)).cloned()
             };
             let first = circle.first().map(String::as_str).unwrap_or_default();
@@ -298,7 +296,7 @@ fn circle(house: &House) -> Option<Finding> {
 }
 
 fn walk(
-    house: &House,
+    graph: &Graph,
     module: &str,
     way: &mut Vec<String>,
     done: &mut BTreeSet<String>,
@@ -312,8 +310,8 @@ fn walk(
         return None;
     }
     way.push(module.to_owned());
-    for next in house.imports.get(module).into_iter().flatten() {
-        if let Some(circle) = walk(house, next.0, way, done) {
+    for next in graph.imports.get(module).into_iter().flatten() {
+        if let Some(circle) = walk(graph, next.0, way, done) {
             return Some(circle);
         }
     }
@@ -323,23 +321,23 @@ fn walk(
 }
 
 /// Imports that go upwards in the core.
-fn floors(house: &House) -> Vec<Finding> {
+fn layers(graph: &Graph) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (module, imports) in &house.imports {
-        let Some(own) = floor(module) else {
+    for (module, imports) in &graph.imports {
+        let Some(own) = layer(module) else {
             findings.push(Finding {
                 place: module.clone(),
-                what: "a module without a floor".to_owned(),
+                what: "a module without a layer".to_owned(),
                 invariant: UNPLACED,
             });
             continue;
         };
         for (target, place) in imports {
-            if floor(target).is_some_and(|floor| floor > own) {
+            if layer(target).is_some_and(|layer| layer > own) {
                 findings.push(Finding {
                     place: place.clone(),
                     what: format!("`{module}` imports from `{target}`"),
-                    invariant: FLOOR,
+                    invariant: LAYER,
                 });
             }
         }
@@ -347,21 +345,21 @@ fn floors(house: &House) -> Vec<Finding> {
     findings
 }
 
-fn floor(module: &str) -> Option<usize> {
-    let room = module.split("::").next()?;
-    FLOORS.iter().position(|floor| *floor == room)
+fn layer(module: &str) -> Option<usize> {
+    let top = module.split("::").next()?;
+    LAYERS.iter().position(|layer| *layer == top)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{super::testing::file, *};
 
-    fn house(files: &[(&str, &str)]) -> House {
+    fn graph(files: &[(&str, &str)]) -> Graph {
         let files: Vec<File> = files
             .iter()
             .map(|(path, text)| file(&format!("a/src/{path}"), *text))
             .collect();
-        House::of("a/src/", &files)
+        Graph::of("a/src/", &files)
     }
 
     fn places(findings: impl IntoIterator<Item = Finding>) -> Vec<String> {
@@ -373,7 +371,7 @@ mod tests {
 
     #[test]
     fn modules_that_import_each_other_are_refused() {
-        let good = house(&[
+        let good = graph(&[
             ("lib.rs", "mod a; mod b; pub use self::a::A;"),
             (
                 "a.rs",
@@ -386,14 +384,14 @@ mod tests {
             ),
         ]);
         assert_eq!(places(circle(&good)), [""; 0]);
-        let bad = house(&[
+        let bad = graph(&[
             ("a.rs", "use crate::b::B;"),
             ("b.rs", "fn b() {\n select!(super::c::f());\n}"),
             ("c.rs", "use super::{d, a::{A, f as g}};"),
             ("d.rs", ""),
         ]);
         assert_eq!(places(circle(&bad)), ["a/src/a.rs:1: a → b → c → a"]);
-        let child = house(&[
+        let child = graph(&[
             ("a.rs", "mod b; use self::b::B;"),
             ("a/b.rs", "use super::A;"),
         ]);
@@ -402,7 +400,7 @@ mod tests {
 
     #[test]
     fn an_import_through_the_crate_root_is_refused() {
-        let house = house(&[
+        let graph = graph(&[
             ("lib.rs", "use crate::Thing;"),
             (
                 "a.rs",
@@ -410,7 +408,7 @@ mod tests {
             ),
             ("b.rs", ""),
         ]);
-        let roots = places(house.roots.iter().map(Import::finding));
+        let roots = places(graph.roots.iter().map(Import::finding));
         assert_eq!(
             roots,
             [
@@ -421,8 +419,8 @@ mod tests {
     }
 
     #[test]
-    fn an_import_from_a_higher_floor_and_a_module_without_one_are_refused() {
-        let house = house(&[
+    fn an_import_from_a_higher_layer_and_a_module_without_one_are_refused() {
+        let graph = graph(&[
             ("model/ids.rs", "use crate::env::clock::C;"),
             ("env/clock.rs", "use crate::model::ids::Id;"),
             ("wire.rs", "use crate::authority::A;"),
@@ -430,9 +428,9 @@ mod tests {
             ("attic.rs", ""),
         ]);
         assert_eq!(
-            places(floors(&house)),
+            places(layers(&graph)),
             [
-                "attic: a module without a floor",
+                "attic: a module without a layer",
                 "a/src/env/clock.rs:1: `env::clock` imports from `model::ids`",
             ]
         );

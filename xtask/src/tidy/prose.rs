@@ -1,11 +1,11 @@
-//! Sentences of docs and comments that a stranger stumbles over.
+//! Checks the sentences of docs and comments.
 
 use super::{File, Finding};
 
 /// Longest line of a comment or of Markdown, in columns.
 const COLUMNS: usize = 100;
 
-/// First words of sentences that begin with a clause in place of their subject.
+/// First words of sentences that begin with a clause instead of their subject.
 const OPENERS: &[&str] = &[
     "What", "Who", "Whoever", "Whom", "Whose", "Whatever", "Where", "Of",
 ];
@@ -52,9 +52,9 @@ pub(super) fn check(file: &File) -> Vec<Finding> {
 
 /// A line of a file.
 struct Line<'a> {
-    /// The text of a comment, or of Markdown; empty for code and tables.
+    /// The text of a comment or of Markdown. Empty for code and tables.
     text: &'a str,
-    /// Whether it belongs to no sentence that began before it.
+    /// Whether it can't continue a sentence of the line before.
     is_apart: bool,
     is_long: bool,
 }
@@ -70,7 +70,7 @@ fn prose(file: &File) -> Vec<Line<'_>> {
         } else {
             Some(line)
         };
-        // A block of code that a comment doesn't close ends with it.
+        // A comment that doesn't close its code block ends the block.
         in_code &= comment.is_some();
         let text = comment.unwrap_or_default().trim_start();
         let fence = text.starts_with("```");
@@ -158,7 +158,7 @@ mod tests {
         assert_places(
             "a.md",
             "A gate asks.\n\n```\nWho knows. \n```\n| What is |\n",
-            // The word in the code span counts too: it is read.
+            // The word in the code span also counts, because a reader reads it.
             "It is.\n\nWho asks, is told. See\n`whoever`.\n",
             &["a.md:3", "a.md:3"],
         );

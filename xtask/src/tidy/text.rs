@@ -1,4 +1,4 @@
-//! Checks of everything tracked, in any language.
+//! Checks all tracked text files, in any language.
 
 use super::{File, Finding};
 use crate::metadata::Metadata;
@@ -28,13 +28,13 @@ pub(super) fn check(metadata: &Metadata, files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// Words of other systems for what has a name here.
+/// Finds words of other systems for things that have a name here.
 fn terms(file: &File) -> Vec<Finding> {
-    // Other people's names are not ours to choose.
+    // Other projects choose their own names.
     if file.path.ends_with("Cargo.lock") {
         return Vec::new();
     }
-    // Put together, so that this file does not find itself.
+    // In parts, so that this check doesn't find its own file.
     let refused = [
         concat!("tick", "et"),
         concat!("pass", "port"),
@@ -49,15 +49,15 @@ fn terms(file: &File) -> Vec<Finding> {
         .collect()
 }
 
-/// Names that types of gatepass had once, alone or as the beginning of a longer name. It tells them
-/// from other uses of the word by the capital, so no sentence can begin with one.
+/// Finds former names of gatepass's types, alone or at the beginning of a longer name. The capital
+/// distinguishes them from the usual words, so no sentence can begin with such a word.
 fn retired(file: &File) -> Vec<Finding> {
-    // The changelog tells what each name became; other languages have names of their own.
+    // The changelog says what each name became. Other languages have their own names.
     let checked = [".rs", ".md"].iter().any(|end| file.path.ends_with(end));
     if !checked || file.path == "CHANGELOG.md" {
         return Vec::new();
     }
-    // Put together, so that this file does not find itself.
+    // In parts, so that this check doesn't find its own file.
     let refused = [
         concat!("Adm", "ission"),
         concat!("Adm", "itted"),
@@ -92,13 +92,13 @@ fn retired(file: &File) -> Vec<Finding> {
         .collect()
 }
 
-/// Paths that exist only where the project is made.
+/// Finds paths that exist only where the project is made.
 fn outside(file: &File) -> Vec<Finding> {
     [concat!("..", "/shared"), concat!(".", "library")]
         .into_iter()
         .flat_map(|path| file.text.match_indices(path))
         .filter(|(at, path)| {
-            // A field or a method of that name is no path.
+            // A field or a method of that name is not a path.
             let before = file
                 .text
                 .get(..*at)

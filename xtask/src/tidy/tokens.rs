@@ -1,4 +1,4 @@
-//! The tokens of a Rust file: comments are gone, literals are single tokens.
+//! The tokens of a Rust file. Comments are gone, and each literal is a single token.
 
 use std::str::FromStr;
 
@@ -7,13 +7,13 @@ use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use super::File;
 
 /// The tokens of `file`, without the items that only tests compile. A file that isn't Rust has
-/// none: the compiler says so better.
+/// none, because the compiler reports that better.
 pub(super) fn of(file: &File) -> Vec<TokenTree> {
     let tokens = TokenStream::from_str(&file.text).unwrap_or_default();
     without_tests(tokens)
 }
 
-/// The same with the items that only tests compile.
+/// The tokens of `file`, including the items that only tests compile.
 pub(super) fn all(file: &File) -> Vec<TokenTree> {
     let tokens = TokenStream::from_str(&file.text).unwrap_or_default();
     tokens.into_iter().collect()
@@ -33,7 +33,7 @@ fn without_tests(tokens: TokenStream) -> Vec<TokenTree> {
             && let Some(TokenTree::Group(attribute)) = tokens.peek()
             && is_of_tests(attribute)
         {
-            // The item ends with its block, or with a semicolon.
+            // The item ends with its block or with a semicolon.
             tokens.next();
             for rest in tokens.by_ref() {
                 let is_block = matches!(&rest, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
@@ -59,8 +59,8 @@ pub(super) fn is(token: &TokenTree, mark: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == mark)
 }
 
-/// Calls `found` with each sequence of tokens, the whole one first and then what each bracket
-/// holds.
+/// Calls `found` with each sequence of tokens: first the whole one, then the content of each pair
+/// of brackets.
 pub(super) fn sequences(tokens: &[TokenTree], found: &mut impl FnMut(&[TokenTree])) {
     found(tokens);
     for token in tokens {
