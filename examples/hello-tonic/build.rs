@@ -1,6 +1,6 @@
-//! Makes the code of the service of its `.proto`, as an application of your own would.
+//! Generates the code for the `.proto` service, as your own application would.
 
-/// Compiles the `.proto` files with protox, so that you need not install `protoc`.
+/// Compiles the `.proto` files with protox, so you don't need `protoc`.
 fn main() -> anyhow::Result<()> {
     println!("cargo::rerun-if-changed=proto");
     let files = protox::compile(["shop.proto"], ["proto"])?;

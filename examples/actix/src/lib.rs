@@ -29,13 +29,13 @@ use serde_json::Value;
 use tracing::{Span, info, info_span};
 use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
 
-/// How long ago a login may be for a transfer, or for the deletion of the account.
+/// Maximum age of the login for a transfer, or for the deletion of the account.
 const RECENT: Duration = Duration::from_secs(300);
-/// How long a request may take: longer than gatepass waits for a body or for the users, so that it
-/// can say what was wrong.
+/// How long a request may take. Longer than gatepass waits for a body or for the users, so that
+/// gatepass can answer with the reason.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The header that Swagger UI sends along with its logins.
+/// The header that Swagger UI adds to its logins.
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// The scopes of an administrator's token.
@@ -45,7 +45,7 @@ impl RequiredScopes for Admin {
     const SCOPES: &'static [&'static str] = &["admin"];
 }
 
-/// The whole application: what each worker of a server makes for itself.
+/// The whole application. Each worker of a server makes its own.
 pub fn application(
     app: &example_app::App,
 ) -> App<
@@ -57,18 +57,19 @@ pub fn application(
         InitError = (),
     > + use<>,
 > {
-    // Each wraps those before it.
+    // Each layer wraps the layers before it.
     App::new()
         .configure(|config| routes(app, config))
         .wrap(cors(&app.trusted_origins))
         .wrap(from_fn(cut_off))
         .wrap(from_fn(identified))
         .wrap(TracingLogger::<Logged>::new())
-        // Before all that could log headers.
+        // Before each layer that could log headers.
         .wrap(from_fn(sensitive))
 }
 
-/// Runs the application, as its command line says, with the routes that `more` adds.
+/// Runs the application with the settings of the command line, and with the routes that `more`
+/// adds.
 ///
 /// # Errors
 ///
@@ -89,11 +90,11 @@ pub async fn run(
     example_app::drained(server).await
 }
 
-/// A server on `listener`, whose workers serve what `application` makes.
+/// A server on `listener`. Its workers serve the application that `application` makes.
 ///
 /// # Errors
 ///
-/// That the system does not let it listen.
+/// An error if the system doesn't let it listen.
 pub fn server<F, T, B>(listener: TcpListener, application: F) -> io::Result<Server>
 where
     F: Fn() -> App<T> + Clone + Send + 'static,
@@ -107,9 +108,9 @@ where
     B: MessageBody + 'static,
 {
     let server = HttpServer::new(application)
-        // By default actix-web goes on with the request of a client that has closed its connection:
-        // it may have closed only one half, and still read. Logins of clients that are gone would
-        // then hold their places, and be hashed before those of clients that wait.
+        // By default, actix-web continues with the request of a client that has closed its
+        // connection: the client may have closed only one half, and may still read. Logins of
+        // clients that are gone would then keep their places in the queue.
         .h1_allow_half_closed(false)
         .listen(listener)?
         .disable_signals();
@@ -129,15 +130,15 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
             false => HttpResponse::ServiceUnavailable(),
         })
     };
-    // A gate for each route, which may require more, or less. It comes after path and method:
-    // unknown ones are 404 and 405 to strangers, too.
+    // Each route has its own gate, which may have its own requirements. The gate comes after path
+    // and method, so clients without a token also get 404 and 405 for unknown ones.
     let gate = Gate::new(&app.authority);
     let recently = gate.clone().require(Requirements::new().max_age(RECENT));
     let strictly = gate
         .clone()
         .require(Requirements::new().staleness(Staleness::Strict));
     let optionally = gate.clone().require(Requirements::new().optional());
-    // A browser shows the page, and runs no script that could refresh its cookies.
+    // A browser shows this page directly. The page runs no script that could refresh the cookies.
     let pages = gate
         .clone()
         .auto_refresh(&app.authority)
@@ -160,7 +161,7 @@ fn routes(app: &example_app::App, config: &mut ServiceConfig) {
         .configure(gatepass_actix::configure(app.endpoints.clone()));
 }
 
-/// The user, and the deletion of the user.
+/// `GET /me` and `DELETE /me`.
 fn own_account(app: &example_app::App, gate: &Gate, recently: &Gate) -> Resource {
     let app = app.clone();
     let delete_user = move |Auth(pass): Auth| {
@@ -172,7 +173,7 @@ fn own_account(app: &example_app::App, gate: &Gate, recently: &Gate) -> Resource
         .route(delete().to(delete_user).wrap(recently.clone()))
 }
 
-/// A new password of the user.
+/// `PUT /me/password`.
 fn password(app: &example_app::App, gate: &Gate) -> Resource {
     let app = app.clone();
     let change =
@@ -234,7 +235,7 @@ fn response(answer: Answer) -> HttpResponse {
     }
 }
 
-/// To actix-web, `HEAD` is a method like any other.
+/// In actix-web, a route for `GET` doesn't include `HEAD`.
 fn get() -> Route {
     route().guard(Any(Get()).or(Head()))
 }
@@ -247,7 +248,7 @@ async fn admin(admin: Scoped<Admin>) -> Json<Value> {
     Json(example_app::me(admin.pass()))
 }
 
-/// Says itself who may keep its answer, so that the gate doesn't.
+/// Sets its own `Cache-Control`, so the gate adds none.
 async fn strict(Auth(pass): Auth) -> impl Responder {
     let answer = Json(example_app::me(&pass)).customize();
     answer.insert_header((CACHE_CONTROL, "no-store"))
@@ -273,8 +274,8 @@ fn cors(trusted: &[String]) -> Cors {
         .allowed_methods(["GET", "POST", "PUT", "DELETE"])
         .allowed_headers([AUTHORIZATION, CONTENT_TYPE, X_REQUESTED_WITH]);
     if trusted.is_empty() {
-        // Any page of any origin may call: without credentials being allowed there are no cookies
-        // that it could misuse.
+        // Pages of any origin may call. CORS allows no credentials here, so there are no cookies to
+        // misuse.
         return cors
             .allow_any_origin()
             .send_wildcard()
@@ -286,8 +287,8 @@ fn cors(trusted: &[String]) -> Cors {
         .fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
-/// Answers 503 to a request that takes too long. By an error, since the request is gone by then;
-/// actix-cors gives that its headers, too.
+/// Answers 503 to a request that takes too long. Returns an error, because the request no longer
+/// exists then. actix-cors also adds its headers to errors.
 async fn cut_off(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -296,7 +297,7 @@ async fn cut_off(
     answer.unwrap_or_else(|_| Err(ErrorServiceUnavailable("")))
 }
 
-/// Tells the client under which id its request is in the log.
+/// Tells the client the id of its request in the log.
 async fn identified(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -309,7 +310,7 @@ async fn identified(
     Ok(response)
 }
 
-/// The id that the request brought, or the one that it was given here.
+/// The id that the request brought, or the id that this service gave it.
 fn id(request: &ServiceRequest) -> String {
     let brought = request.headers().get(REQUEST_ID);
     match brought.and_then(|id| id.to_str().ok()) {
@@ -321,7 +322,7 @@ fn id(request: &ServiceRequest) -> String {
     }
 }
 
-/// Marks what must not be in a log.
+/// Marks the headers that must not be in a log.
 async fn sensitive(
     mut request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -336,12 +337,12 @@ async fn sensitive(
     next.call(request).await
 }
 
-/// The span that the log has of a request.
+/// The log's span of a request.
 struct Logged;
 
 impl RootSpanBuilder for Logged {
     fn on_request_start(request: &ServiceRequest) -> Span {
-        // The path without its query, which may hold what belongs in no log.
+        // The path without its query, which may hold secrets.
         let (method, path) = (request.method(), request.uri().path());
         info_span!("request", %method, path, id = id(request))
     }

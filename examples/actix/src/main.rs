@@ -1,4 +1,4 @@
-//! Runs the example application in actix-web: `cargo run -p example-actix`, with `--help` for its
+//! Runs the example application in actix-web: `cargo run -p example-actix`. Add `-- --help` for its
 //! settings.
 
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! Responses that stay open, and end with their session.
+//! Responses that stay open until their session ends.
 
 use std::convert::Infallible;
 
@@ -19,7 +19,7 @@ pub(crate) async fn web_socket(
     let (response, session, messages) = actix_ws::handle(&request, body)?;
     rt::spawn(async move {
         let talk = async |session: &mut Session, messages: &mut MessageStream| {
-            // It ends when the client is gone.
+            // The task ends when the client is gone.
             let _ = talk(&connection, session, messages).await;
         };
         connection.websocket(session, messages, talk).await;

@@ -1,4 +1,4 @@
-//! The answers of routes of the example.
+//! Answers of the example's routes.
 
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// The seconds that `Retry-After` says, if the client should come again.
+    /// The seconds in `Retry-After`, if the client may try again.
     pub retry_after: Option<u64>,
-    /// The body, without any token. `null` means that there is none.
+    /// The body, without any token. `null` means no body.
     pub body: Value,
 }
 
-/// When a client may try again after a failure of ours, as gatepass says it in its own answers.
+/// How soon a client may try again after an error of the server. gatepass's own answers have the
+/// same time.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 impl Answer {
@@ -63,7 +64,7 @@ impl Answer {
     }
 }
 
-/// In whole milliseconds, as the page computes with them.
+/// In whole milliseconds, because the page calculates with them.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

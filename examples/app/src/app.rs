@@ -1,4 +1,4 @@
-//! The application, put together.
+//! The parts of the application, put together.
 
 use std::{
     io::{self, Write},
@@ -32,17 +32,17 @@ use crate::{
     users::{NewUser, Users},
 };
 
-/// The application: all that a framework's routes need. Cheap to clone.
+/// The application: everything that the routes of a framework need. Cheap to clone.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct App {
-    /// Begins, refreshes and ends sessions; gates take its [`verifier`](Authority::verifier).
+    /// Begins, refreshes and ends sessions. Gates take its [`verifier`](Authority::verifier).
     pub authority: Authority,
     /// The endpoints under `/auth`.
     pub endpoints: Endpoints,
     /// The users who may log in.
     pub users: Users,
-    /// Origins besides its own whose pages may use its cookies, and need CORS for it.
+    /// Other origins whose pages may use the service's cookies. They need CORS.
     pub trusted_origins: Vec<String>,
     login_page: LocalPath,
     settings: Arc<Settings>,
@@ -55,8 +55,8 @@ pub struct App {
 impl App {
     /// Opens the store, reads or makes the keys, and starts.
     ///
-    /// Settings that are refused leave no file behind: all of them are tried before the first file
-    /// is made.
+    /// If it refuses a setting, it leaves no file behind: it tries all settings before it makes the
+    /// first file.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl App {
         let file = match (&settings.secret_file, settings.store.directory()) {
             (Some(path), _) => Some(MasterSecretFile::at(path)),
             (None, Some(directory)) => Some(MasterSecretFile::beside(directory)),
-            // Without sessions that outlive the process there is nothing to keep a secret for.
+            // If the sessions end with the process, there is no secret to keep.
             (None, None) => None,
         };
         let may_be_made = settings.secret_file.is_none();
@@ -104,8 +104,8 @@ impl App {
         .await
     }
 
-    /// Starts with a master secret, a store and a clock of the caller's. The users are where the
-    /// settings say. Their changes and the ends of sessions are not one transaction then: see
+    /// Starts with the caller's own master secret, store and clock. The settings say where the
+    /// users are. A change of a user and the end of the sessions are not one transaction then: see
     /// [`Users::delete`].
     ///
     /// # Errors
@@ -143,7 +143,7 @@ impl App {
         let builder = builder.authenticator(users.clone()).clock(clock.clone());
         let authority = builder.build().await?;
         let endpoints = endpoints(&authority, clients)?;
-        // Last, so that a start that fails has changed nothing.
+        // The last step, so that a failed start changes nothing.
         match configured {
             Some(configured) => users.replace_all(configured).await?,
             None => users.add_demo_users().await?,
@@ -194,20 +194,20 @@ impl App {
         let _ = writeln!(io::stdout(), "{greeting}");
     }
 
-    /// The source of its time.
+    /// The application's clock.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         self.demo.clock()
     }
 
-    /// The page that browsers are sent to for a login.
+    /// The login page, to which gates send browsers.
     #[must_use]
     pub fn login_page(&self) -> LocalPath {
         self.login_page.clone()
     }
 
-    /// Whether requests with tokens would be judged now, for `GET /ready`: a load balancer sends
-    /// them elsewhere while they would not. `GET /health` says that the process lives.
+    /// Whether this node can judge requests with tokens now, for `GET /ready`. While it can't, a
+    /// load balancer sends requests to other nodes. `GET /health` says that the process lives.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.authority.health().is_ready()
@@ -225,19 +225,20 @@ impl App {
         &self.config
     }
 
-    /// The demonstrations of the page that there are here: each is a route behind a gate. Thefts
-    /// and changes of rights are there only if there are demo users, and only for them.
+    /// The available demonstrations of the page. Each is a route behind a gate. Thefts and changes
+    /// of rights are available only if there are demo users, and only for them.
     #[must_use]
     pub fn actions(&self) -> Vec<Action> {
         self.demo.actions()
     }
 
-    /// Demonstrates something with the session of `pass`, whose request brought these tokens.
+    /// Runs a demonstration with the session of `pass`. The request brought the tokens in
+    /// `brought`.
     pub async fn act(&self, action: Action, pass: &Pass, brought: Brought) -> Answer {
         self.demo.act(action, pass, brought).await
     }
 
-    /// The answer to `GET /openapi.json`: the endpoints as OpenAPI describes them, in JSON. An
+    /// The answer to `GET /openapi.json`: the OpenAPI description of the endpoints, in JSON. An
     /// application would also describe its own routes here.
     #[must_use]
     pub fn openapi(&self) -> &str {
@@ -245,7 +246,7 @@ impl App {
     }
 }
 
-/// A clock that is not that of wherever it is asked.
+/// The clock of a test, if there is one.
 #[cfg(not(feature = "under-test"))]
 fn given_clock() -> anyhow::Result<Option<SystemClock>> {
     Ok(None)
@@ -256,12 +257,12 @@ fn given_clock() -> anyhow::Result<Option<crate::under_test::ClockFile>> {
     crate::under_test::ClockFile::from_env()
 }
 
-/// The content of the files that settings name.
+/// The content of the files that the settings name.
 struct Inputs {
-    /// `None` where the key is derived from the master secret, which may not be made yet.
+    /// `None` if the key is derived from the master secret, which may not exist yet.
     keys: Option<KeySet>,
     clients: Vec<Client>,
-    /// `None` where the demo users are served.
+    /// `None` for the demo users.
     users: Option<Vec<NewUser>>,
 }
 
@@ -275,7 +276,7 @@ impl Inputs {
         })
     }
 
-    /// Builds all that is built of the settings, over a store that forgets it.
+    /// Builds everything that the settings configure, over a temporary store in memory.
     async fn try_out(&self, settings: &Settings, secret: &MasterSecret) -> anyhow::Result<()> {
         for location in [
             &settings.store,
@@ -291,15 +292,15 @@ impl Inputs {
         let keys = self.keys.clone();
         let keys = keys.unwrap_or_else(|| KeySet::signing(SigningKey::derived(secret)));
         let builder = authority(settings, secret.clone(), keys, MemoryStore::new())?;
-        // Its log would be about that store.
+        // Its log would describe the temporary store.
         let built = builder.build().with_subscriber(NoSubscriber::new()).await?;
         endpoints(&built, self.clients.clone())?;
         Ok(())
     }
 }
 
-/// Opens the store and the users. A place that is there already comes first: if it is refused, no
-/// file was made for the other.
+/// Opens the store and the users. If only one of their files exists, opens that one first. So a
+/// refusal leaves no new file behind.
 async fn open(
     settings: &Settings,
     instead: Option<&(impl Clock + Clone)>,
@@ -322,7 +323,7 @@ async fn open(
     Ok((store, users))
 }
 
-/// An authority as the settings want it, but for its users and its clock.
+/// An authority with these settings, but without users and clock.
 fn authority(
     settings: &Settings,
     secret: MasterSecret,
@@ -344,7 +345,7 @@ fn authority(
         .max_staleness(settings.max_staleness)
         .leeway(settings.leeway)
         .transport(settings.transport)
-        // For gates that renew tokens, if you add one.
+        // For gates that renew tokens. The example has none, but you may add one.
         .renewed_token_header("X-Renewed-Token");
     for origin in &settings.trusted_origins {
         builder = builder.trusted_origin(origin);
@@ -370,7 +371,7 @@ fn authority(
 
 fn endpoints(authority: &Authority, clients: Vec<Client>) -> anyhow::Result<Endpoints> {
     let has_clients = !clients.is_empty();
-    // The clients of the example are its own, so that they may see its users' passwords.
+    // The clients are the example's own, so they may see the passwords of its users.
     let mut endpoints = Endpoints::builder(authority.clone())
         .password_grant()
         .resume()
@@ -385,7 +386,7 @@ fn endpoints(authority: &Authority, clients: Vec<Client>) -> anyhow::Result<Endp
     Ok(endpoints.build()?)
 }
 
-/// The passwords of the demo users are public, so they are served to this machine alone.
+/// Checks that the demo users, whose passwords are public, are served only to this machine.
 fn check_demo(settings: &Settings) -> anyhow::Result<()> {
     ensure!(
         settings.users.is_some() || settings.listen.ip().is_loopback(),
@@ -401,7 +402,7 @@ fn check_demo(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A secret that each node made for itself would have each refuse what the others have issued.
+/// Nodes with different secrets would refuse each other's tokens.
 fn check_secret(settings: &Settings) -> anyhow::Result<()> {
     ensure!(
         settings.secret_file.is_some() || !settings.store.is_shared(),
@@ -411,7 +412,7 @@ fn check_secret(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The keys in the files that the settings name, if they name any.
+/// The keys in the files that the settings name, if any.
 fn keys(settings: &Settings) -> anyhow::Result<Option<KeySet>> {
     if let Some(path) = &settings.jwt_secret_file {
         let key = SigningKey::hs256(&secrets::read(path)?);
@@ -419,7 +420,7 @@ fn keys(settings: &Settings) -> anyhow::Result<Option<KeySet>> {
         return Ok(Some(KeySet::signing(key)));
     }
     let read = |named: &PathBuf| {
-        // `PS256:FILE`. A file whose own name begins so is written `./PS256:FILE`.
+        // For example `PS256:FILE`. If the name of a file begins like this, write `./PS256:FILE`.
         let explicit = named.to_str().and_then(|text| {
             let (name, path) = text.split_once(':')?;
             Some((name.parse::<Algorithm>().ok()?, Path::new(path)))

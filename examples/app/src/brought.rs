@@ -1,11 +1,11 @@
-//! The tokens that a request brought, for the demonstrations.
+//! The tokens of a request, for the demonstrations.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// The names of the cookies that the gates of this service read. Others may come from another
-/// service on the same host, so that a gate has judged none of them.
+/// The names of the cookies that the gates of this service read. A cookie with another name may
+/// belong to another service on the same host, and no gate has checked it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CookieNames {
     access: &'static str,
@@ -13,7 +13,7 @@ pub(crate) struct CookieNames {
 }
 
 impl CookieNames {
-    /// The names over TLS, or those of `--insecure-localhost-cookies`.
+    /// The names with TLS, or the names with `--insecure-localhost-cookies`.
     pub(crate) const fn new(insecure: bool) -> Self {
         let (access, refresh) = if insecure {
             ("gatepass", "gatepass-refresh")
@@ -24,14 +24,14 @@ impl CookieNames {
     }
 }
 
-/// The tokens of a request that a gate let through. Only the demonstrations need them as they are:
-/// a handler of yours needs the [`Pass`](gatepass::Pass) alone.
+/// The tokens of a request that a gate let through. Only the demonstrations need the tokens
+/// themselves. Your own handler needs only the [`Pass`](gatepass::Pass).
 pub struct Brought {
     bearer: Option<Zeroizing<String>>,
     cookies: Vec<(String, Zeroizing<String>)>,
 }
 
-/// An access token, and the header field that can carry it on.
+/// An access token, with a header field that presents it to another node.
 pub(crate) struct Access {
     pub(crate) token: Zeroizing<String>,
     pub(crate) header: &'static str,

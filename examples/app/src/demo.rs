@@ -1,7 +1,7 @@
-//! The demonstrations of the page: a theft, rights that change, and a second node that learns of a
+//! The demonstrations of the page: a theft, a change of rights, and a second node that learns of a
 //! logout.
 //!
-//! Routes of this example alone. A service of yours has nothing like it.
+//! Only this example has such routes. Your own service needs none of them.
 
 use std::{
     collections::HashMap,
@@ -25,12 +25,12 @@ use crate::{
 
 /// The scope that the page takes away and gives back.
 const RIGHT: &str = "admin";
-/// Maximum number of stolen tokens to keep. One more replaces an arbitrary one.
+/// Maximum number of stolen tokens to keep. Another theft replaces an arbitrary one.
 const THIEVES: usize = 100;
-/// The browser of the thief, as the log tells it.
+/// The browser of the thief in the log.
 const THIEF: &str = "the thief of the demonstration";
 
-/// An act that the page asks for by `POST`, behind a gate.
+/// An action of the page. The page requests it by `POST`, behind a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
@@ -60,7 +60,7 @@ impl Action {
     }
 }
 
-/// All demonstrations that there are.
+/// The demonstrations. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Demo {
     authority: Authority,
@@ -68,14 +68,14 @@ pub(crate) struct Demo {
     clock: Arc<dyn Clock>,
     overlap: Duration,
     cookies: CookieNames,
-    /// The users whose tokens may be stolen and whose rights may change. Others of the same table
-    /// may be real.
+    /// The users whose tokens may be stolen and whose rights may change. Other users of the same
+    /// table may be real.
     demo_users: Arc<[String]>,
     thief: Arc<Thief>,
     peer: Option<Peer>,
 }
 
-/// The copies of tokens that were stolen.
+/// The copies of the stolen tokens.
 type Thief = Mutex<HashMap<SessionId, Stolen>>;
 
 struct Stolen {
@@ -88,9 +88,9 @@ impl Demo {
         &self.clock
     }
 
-    /// Demonstrates with the sessions of `authority`, whose gates read the cookies by these names.
-    /// Thefts and changes of rights are for `demo_users` alone: a copy of a real user's token
-    /// belongs in no memory, and a real user makes no administrator of themselves.
+    /// Demonstrates with the sessions of `authority`, whose gates read the cookies `cookies`. Only
+    /// `demo_users` can try thefts and changes of rights: the server must not keep a copy of a real
+    /// user's token, and real users must not make themselves administrators.
     pub(crate) fn new(
         authority: Authority,
         users: Users,
@@ -129,7 +129,7 @@ impl Demo {
         actions
     }
 
-    /// Does `action` for the session of `pass`, whose request brought these tokens.
+    /// Runs `action` for the session of `pass`. The request brought the tokens in `brought`.
     pub(crate) async fn act(&self, action: Action, pass: &Pass, brought: Brought) -> Answer {
         match (action, &self.peer) {
             (Action::Steal, _) if !self.demo_users.is_empty() => self.steal(pass, brought).await,
@@ -152,8 +152,8 @@ impl Demo {
         self.demo_users.iter().any(|name| name == subject)
     }
 
-    /// Gives the right to the user of `pass`, or takes it away. An application of yours does the
-    /// same where an administrator changes a user: first the user, then the sessions.
+    /// Gives the right to the user of `pass`, or takes it away. Your own application does the same
+    /// when an administrator changes a user: first the user, then the sessions.
     async fn change(&self, pass: &Pass, gives: bool) -> Result<Answer, Error> {
         if !self.is_demo_user(pass) {
             let description = "only a demo user's rights can be changed; log in as one of them";
@@ -183,7 +183,7 @@ impl Demo {
             Ok(identity.scopes(scopes))
         };
         let change = match gives {
-            // Older access tokens stay good, and their clients are told to refresh.
+            // Older access tokens stay valid, and the server offers their clients a refresh.
             true => Change::offered(with),
             // Every node refuses older access tokens within `max_staleness`.
             false => Change::enforced(with),
@@ -250,7 +250,7 @@ impl Demo {
                 );
                 Answer::ok(json!({"status": 200, "reason": null}))
             }
-            // The copy is worthless now.
+            // The copy is now worthless.
             Err(Error::Refused(refusal)) => {
                 Answer::ok(json!({"status": 401, "reason": refusal.reason()}))
             }
@@ -275,7 +275,8 @@ impl Demo {
         Ok(sessions.find(|session| Some(session.id) == pass.session_id()))
     }
 
-    /// How long a refresh brings no new refresh token. The longest time if the session is unknown.
+    /// How long a refresh brings no new refresh token. If the session is unknown, the longest
+    /// possible time.
     fn until_it_can_rotate(&self, session: Option<&Session>) -> Duration {
         let Some(session) = session else {
             return self.overlap;
@@ -305,7 +306,7 @@ fn keep(thief: &Thief, id: SessionId, stolen: Stolen) {
     thief.insert(id, stolen);
 }
 
-/// A map that a panic has left is whole: each change of it is one call.
+/// The map stays consistent after a panic, because each change of it is one call.
 fn lock(thief: &Thief) -> std::sync::MutexGuard<'_, HashMap<SessionId, Stolen>> {
     thief.lock().unwrap_or_else(PoisonError::into_inner)
 }

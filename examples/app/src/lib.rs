@@ -1,8 +1,8 @@
-//! Everything of an application but its web framework: settings, users, keys, and what it prints.
+//! The example application without its web framework: settings, users, keys, and its output.
 //!
-//! The examples for the frameworks differ in their routes alone; what they share is here. For an
-//! application of your own, you will want to copy [`Users`], which is a whole
-//! [`gatepass::Authenticator`], and [`App::with_store`], which builds the [`gatepass::Authority`].
+//! The examples for the frameworks share this crate. Only their routes differ. For your own
+//! application, copy [`Users`], which is a complete [`gatepass::Authenticator`], and
+//! [`App::with_store`], which builds the [`gatepass::Authority`].
 
 mod answer;
 mod app;

@@ -1,4 +1,4 @@
-//! The places of data, as they are written on a command line.
+//! The places of data, as you write them on a command line.
 
 use std::{
     fmt,
@@ -19,7 +19,7 @@ use clap::{
 pub enum StoreLocation {
     /// In a database, which may hold the users as well.
     Database(Database),
-    /// In Redis or Valkey, on a server or in a cluster, which other nodes may use, too.
+    /// Redis or Valkey, on one server or in a cluster. Other nodes may use it as well.
     Redis(Url),
 }
 
@@ -29,9 +29,9 @@ pub enum StoreLocation {
 pub enum Database {
     /// One SQLite file.
     Sqlite(PathBuf),
-    /// A database of a PostgreSQL server, which other nodes may use, too.
+    /// A database of a PostgreSQL server. Other nodes may use it as well.
     Postgres(Url),
-    /// None: all ends with the process.
+    /// The memory of the process. All data ends with it.
     Memory,
 }
 
@@ -39,7 +39,7 @@ const DATABASES: &str = "known are sqlite:FILE, postgres://USER:PASSWORD@HOST/DA
 const STORES: &str = "known are sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, \
      redis://USER:PASSWORD@HOST, rediss:// and memory";
 
-/// The address of a server, with what it lets in by. `Debug` shows nothing of it.
+/// The address of a server, with its password. `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url(String);
 
@@ -49,23 +49,23 @@ impl StoreLocation {
         let Self::Database(Database::Sqlite(path)) = self else {
             return None;
         };
-        // The parent of a bare file name is the empty path, which no file system call takes.
+        // The parent of a bare file name is the empty path, which file system calls refuse.
         let parent = path
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty());
         Some(parent.unwrap_or(Path::new(".")))
     }
 
-    /// Whether programs on other machines may keep their sessions there, too.
+    /// Whether programs on other machines may also keep their sessions there.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self, Self::Database(Database::Postgres(_)) | Self::Redis(_))
     }
 
-    /// The place of the users unless another one is named.
+    /// The default place of the users.
     pub(crate) fn users(&self) -> Database {
         match self {
             Self::Database(database) => database.clone(),
-            // The users do not expire.
+            // Users do not expire, so Redis is not a place for them.
             Self::Redis(_) => Database::Sqlite("gatepass-users.db".into()),
         }
     }
@@ -76,8 +76,8 @@ impl Url {
         &self.0
     }
 
-    /// Whether no `/`, `?` or `#` in the password ends the address too early, so that the rest
-    /// would be shown as something else.
+    /// Whether the address ends where it seems to. A `/`, `?` or `#` in the password would end it
+    /// too early, and messages would show the rest of the password.
     pub(crate) fn is_well_formed(&self) -> bool {
         let (_, rest) = self.0.split_once("://").unwrap_or_default();
         let (_, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -142,7 +142,7 @@ impl ValueParserFactory for Database {
     }
 }
 
-/// Parses what may hold a password, which clap's own error would repeat.
+/// Parses an argument that may contain a password. clap's own error would repeat the value.
 pub struct Unechoed<T>(PhantomData<fn() -> T>);
 
 impl<T> TypedValueParser for Unechoed<T>

@@ -1,4 +1,4 @@
-//! The routes of users who change their own account: `PUT /me/password` and `DELETE /me`.
+//! The routes for users who change their own account: `PUT /me/password` and `DELETE /me`.
 
 use gatepass::{AuthenticationError, Device, Pass, Refusal};
 use serde::Deserialize;
@@ -18,9 +18,9 @@ struct Passwords {
 }
 
 impl App {
-    /// The answer to `PUT /me/password` with this body, which a gate let through: gives the user of
-    /// `pass`, at `device`, another password, and ends all other sessions of the user. The body is
-    /// `None` if it is longer than [`PASSWORD_BODY_LIMIT`], or if the client broke off.
+    /// The answer to `PUT /me/password`. Gives the user of `pass`, at `device`, another password,
+    /// and ends all other sessions of the user. `body` is `None` if it is longer than
+    /// [`PASSWORD_BODY_LIMIT`], or if the client broke off.
     pub async fn change_password(
         &self,
         pass: &Pass,
@@ -55,19 +55,18 @@ impl App {
             }
             Err(error) => {
                 report(&error);
-                // A client that sent it again by itself would count as one that guesses: perhaps
-                // the password is the new one already.
+                // The answer is no 503: a client that repeats the request by itself would count as
+                // guessing, because the new password may already be in place.
                 let description = "the password may be changed: log in with the new one, or try again with either";
                 Answer::error(503, "not_confirmed", description)
             }
         }
     }
 
-    /// The answer to `DELETE /me`, which a gate let through: deletes the user of `pass`, and ends
-    /// all sessions of the user.
+    /// The answer to `DELETE /me`. Deletes the user of `pass`, and ends all sessions of the user.
     pub async fn delete_user(&self, pass: &Pass) -> Answer {
         match self.users.delete(&self.authority, pass.subject()).await {
-            // Also if another request was faster.
+            // The answer is the same if another request deleted the user first.
             Ok(_) => Answer::no_content(),
             Err(error) => {
                 report(&error);
@@ -77,7 +76,7 @@ impl App {
     }
 }
 
-/// Tells the operator why.
+/// Logs the cause for the operator.
 fn report(cause: &(dyn std::error::Error + 'static)) {
     error!(error = cause, "a user could not be changed");
 }

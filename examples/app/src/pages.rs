@@ -10,7 +10,7 @@ use crate::{
     users::demo_users,
 };
 
-/// The answer to `GET /me`: the user who asked, and the session.
+/// The answer to `GET /me`: the current user and session.
 #[must_use]
 pub fn me(pass: &Pass) -> Value {
     json!({
@@ -27,8 +27,8 @@ pub fn maybe(pass: Option<&Pass>) -> Value {
     json!({ "subject": pass.map(|pass| pass.subject().as_str()) })
 }
 
-/// The page of `GET /account`, in HTML. The server makes it, so that no script of it refreshes
-/// anything: its gate does.
+/// The page of `GET /account`, in HTML. It has no script that could refresh the cookies: the gate
+/// of the route refreshes them.
 #[must_use]
 pub fn account(pass: &Pass) -> String {
     include_str!("page/account.html")
@@ -94,10 +94,10 @@ impl Asset {
         Self::new("/assets/icon.svg", SVG, include_str!("page/icon.svg")),
     ];
 
-    /// The header fields of each answer with a file of the page, except `Content-Type`.
+    /// The header fields of each answer with a file of the page. `Content-Type` is not among them.
     ///
-    /// The page may load its own files alone and may send requests to its own service alone. No
-    /// script or style in the HTML runs, no site may put the page into a frame, and no link tells
+    /// The page may load only its own files, and may send requests only to its own service. Scripts
+    /// and styles in the HTML don't run, no site may put the page into a frame, and no link reveals
     /// its address.
     pub const HEADERS: [(&str, &str); 4] = [
         (
@@ -107,7 +107,7 @@ impl Asset {
         ),
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
-        // The next version of the example may differ, and the files are small.
+        // The files are small, and may change with the next version of the example.
         ("cache-control", "no-cache"),
     ];
 
@@ -126,7 +126,7 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// The answer to `GET /demo/config`: the facts that the page needs about this service. The
-/// passwords are those of the demo users, which are public.
+/// passwords in it are public, because they belong to the demo users.
 pub(crate) fn config(
     address: SocketAddr,
     demo_names: &[String],

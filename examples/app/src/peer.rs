@@ -23,26 +23,25 @@ use tokio::{
 
 use crate::{answer::Answer, brought::Access};
 
-/// How long a node is watched at most. The limits of the frameworks are longer.
+/// How long to watch a node at most. The time-outs of the frameworks are longer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a single answer may take.
+/// Maximum time for a single answer.
 const ANSWER: Duration = Duration::from_secs(2);
-/// The time between two questions to the other node. It bounds how far a measured time is off if
-/// the node refuses the token late.
+/// The pause between two requests to the other node. A measured time can be too long by this much.
 const PAUSE: Duration = Duration::from_millis(20);
-/// The time between two questions while this node has just refused the token, and between two
-/// judgements of this node, which cost no request.
+/// The pause between two requests to the other node just after this node refused the token. Also
+/// the pause between two checks of this node, which need no request.
 const SHORT_PAUSE: Duration = Duration::from_millis(3);
-/// How long the pauses are short. A node in reach learns of a logout sooner.
+/// How long the pauses stay short. A reachable node learns of a logout sooner.
 const CLOSELY: Duration = Duration::from_millis(100);
-/// How many requests may watch at a time, each for a session of its own.
+/// Maximum number of requests that watch at the same time, each for its own session.
 const WATCHES: usize = 4;
-/// The reason of a refusal that is measured.
+/// The reason of the refusals that this module measures.
 const REVOKED: &str = "revoked";
-/// The longest body of a refusal in bytes.
+/// Maximum length of a refusal's body in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
-/// The address of a node, written `http://HOST:PORT`. The node is sent access tokens without
+/// The address of a node, such as `http://HOST:PORT`. This node sends access tokens to it without
 /// encryption, so it must be on this machine or in a network that you trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerUrl(Arc<str>);
@@ -75,7 +74,7 @@ impl FromStr for PeerUrl {
     }
 }
 
-/// The node, and the sessions that are watched there.
+/// The other node, and the sessions that are watched there.
 #[derive(Clone)]
 pub(crate) struct Peer {
     url: PeerUrl,
@@ -92,15 +91,15 @@ impl Peer {
         }
     }
 
-    /// Asks this node (`own`) and the other one again and again whether they accept the access
-    /// token of `session`, until both refuse it or time is up.
+    /// Asks this node (`own`) and the other one repeatedly whether they accept the access token of
+    /// `session`, until both refuse it or the time is up.
     pub(crate) async fn watch(
         &self,
         own: &Verifier,
         session: SessionId,
         access: Option<Access>,
     ) -> Answer {
-        // Before the places of all sessions, so that one session can't take them.
+        // Checked before the total number of watches, so that one session can't take all of them.
         let Some(_only) = Watch::begin(&self.watched, session) else {
             return Answer::error(503, "busy", "another request watches this session already");
         };
@@ -138,8 +137,8 @@ impl Peer {
         }))
     }
 
-    /// When the other node refused the token as one of a session that has ended. It is asked more
-    /// often for a moment after `ended`.
+    /// The time at which the other node refused the token because its session had ended. For a
+    /// moment after `ended`, it asks more often.
     async fn revoked_there(&self, access: &Access, ended: &Notify) -> io::Result<Instant> {
         let mut node = Node::connect(self.url.host()).await?;
         let mut closely_until = None;
@@ -175,7 +174,7 @@ struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     fn begin(watched: &'a Mutex<HashSet<SessionId>>, session: SessionId) -> Option<Self> {
-        // Lazily: dropping the second watch would end the first one's place.
+        // Lazily: an eager watch would free the session's entry when it is dropped.
         lock(watched)
             .insert(session)
             .then(|| Self { watched, session })
@@ -188,7 +187,7 @@ impl Drop for Watch<'_> {
     }
 }
 
-/// A set that a panic has left is whole: each change of it is one call.
+/// The set stays consistent after a panic, because each change of it is one call.
 fn lock(watched: &Mutex<HashSet<SessionId>>) -> MutexGuard<'_, HashSet<SessionId>> {
     watched.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -206,7 +205,8 @@ async fn refused_here(own: &Verifier, access: &Access) -> Instant {
     }
 }
 
-/// A connection that is kept open: a new one for each question would measure the connecting.
+/// A connection that stays open. A new connection for each request would add its setup to the
+/// measured time.
 struct Node {
     sender: http1::SendRequest<Empty<Bytes>>,
     host: HeaderValue,
@@ -223,7 +223,7 @@ impl Node {
         Ok(Self {
             sender,
             host: HeaderValue::from_str(host).map_err(io::Error::other)?,
-            // Its error is that of the next question.
+            // The next request gets the connection's error.
             driver: tokio::spawn(async move { drop(connection.await) }).abort_handle(),
         })
     }
@@ -257,7 +257,7 @@ impl fmt::Debug for Peer {
     }
 }
 
-/// Milliseconds with their fractions: a node on the same machine may need less than one.
+/// Milliseconds with fractions, because a node on the same machine may need less than one.
 fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 10_000.0).round() / 10.0
 }
@@ -305,8 +305,8 @@ mod tests {
         (listener, Peer::new(url.parse().unwrap()))
     }
 
-    /// Answers the questions of one connection, as `answer` says by their number. Says how many
-    /// brought the cookie.
+    /// Answers the requests of one connection: `answer` gets the number of each. Returns the number
+    /// of requests with the cookie.
     async fn node(listener: TcpListener, answer: impl AsyncFn(usize) -> &'static str) -> usize {
         let (stream, _) = listener.accept().await.unwrap();
         let mut stream = BufReader::new(stream);

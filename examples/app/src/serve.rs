@@ -1,7 +1,7 @@
-//! Serving a tower service so that no client holds a connection for ever.
+//! Serves a tower service so that no client holds a connection for ever.
 //!
-//! `axum::serve` and `warp::serve` wait without end for the rest of a request's head. A client that
-//! sends half of one, on thousands of connections, then takes all file descriptors of the process.
+//! `axum::serve` and `warp::serve` have no time limit for the rest of a request's head. If a client
+//! sends half a head on thousands of connections, it takes all file descriptors of the process.
 
 use std::{
     convert::Infallible, error::Error, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
@@ -24,21 +24,21 @@ use tokio::{
 use tower::{Service, ServiceExt};
 use tracing::{debug, error};
 
-/// How long a client may take until the head of a request is there, from when it has connected or
-/// got its last answer. So an idle connection ends as well.
+/// How long a client may take to send the head of a request, after it has connected or received its
+/// last answer. So an idle connection also ends.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an HTTP/2 connection may be silent before the server asks whether the client is there.
+/// How long an HTTP/2 connection may be silent before the server checks that the client is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
-/// How long to wait where the machine has no connection to give: it may have some when others are
-/// closed.
+/// How long to wait after the system couldn't accept a connection. It may have resources again when
+/// other connections close.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves until `shutdown`, and then finishes the requests that are under way. `service_for` makes
-/// the service for a connection from this address.
+/// Serves until `shutdown`, and then finishes the requests in progress. `service_for` makes the
+/// service for a connection from an address.
 ///
 /// # Errors
 ///
-/// None: what a connection ends with is logged. The result is that of the other servers.
+/// Never fails: it logs the errors of connections. Other servers return the same type.
 pub async fn serve<S, B>(
     listener: TcpListener,
     service_for: impl Fn(SocketAddr) -> S,
@@ -84,9 +84,8 @@ where
             let service = TowerToHyperService::new(service);
             let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
             let mut connection = pin!(watcher.watch(connection));
-            // Which version the client speaks is also for the client to say, and hyper waits for
-            // it. So this time-out is for the first head alone, and the one above for all later
-            // ones.
+            // hyper waits without a limit until the client's first bytes show the HTTP version. So
+            // this timeout is for the first head, and the timeout above is for all later heads.
             let ended = tokio::select! {
                 ended = &mut connection => ended,
                 begun = timeout(HEAD_TIMEOUT, first.notified()) => match begun {
@@ -99,7 +98,7 @@ where
             }
         });
     }
-    // No more of them are accepted.
+    // The server accepts no more connections.
     drop(listener);
     connections.shutdown().await;
     Ok(())

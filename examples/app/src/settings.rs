@@ -1,4 +1,4 @@
-//! The settings, by flag or by environment.
+//! The settings, from flags or environment variables.
 
 use std::{
     convert::Infallible,
@@ -22,11 +22,11 @@ use crate::{
 
 /// The example application of gatepass: login sessions that can be revoked.
 ///
-/// The defaults run at once, with demo users. Durations are written as 30s, 15m, 14d.
+/// The defaults run at once, with demo users. Write durations as 30s, 15m, 14d.
 #[derive(Clone, Debug, Parser)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The address and port to listen on, such as 127.0.0.1:3000; port 0 for any that is free
+    /// The address and port to listen on, such as 127.0.0.1:3000. Port 0 means any free port
     #[arg(long, env = "GATEPASS_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
 
@@ -35,7 +35,7 @@ pub struct Settings {
     pub curl: bool,
 
     /// The place of the sessions: sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, redis://USER:PASSWORD@HOST (rediss:// to encrypt, separated by commas for a cluster), or `memory`, to forget them at the end. Nodes of one store need the same --secret-file, --issuer and --audience
-    // Not shown by --help: the address of a database may hold its password.
+    // `--help` doesn't show the value, because the address of a database may contain its password.
     #[arg(
         long,
         env = "GATEPASS_STORE",
@@ -44,8 +44,8 @@ pub struct Settings {
     )]
     pub store: StoreLocation,
 
-    /// Uses a store that another issuer, audience or secret uses as well. Needed once, for a second
-    /// service, or after the secret was replaced
+    /// Uses a store that another issuer, audience or secret also uses. Needed once, for a second
+    /// service or after you have replaced the secret
     #[arg(long, env = "GATEPASS_SHARE_STORE")]
     pub share_store: bool,
 
@@ -54,8 +54,8 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_USER_STORE", hide_env_values = true)]
     pub user_store: Option<Database>,
 
-    /// The file of the master secret. Default: one that is made at the first start beside the
-    /// SQLite file; for a server that nodes share there is none
+    /// The file of the master secret. Default: a file next to the SQLite file, which the first
+    /// start makes. There is no default for a server that nodes share
     #[arg(long, env = "GATEPASS_SECRET_FILE", value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
 
@@ -63,8 +63,8 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_JWT_SECRET_FILE", value_name = "FILE")]
     pub jwt_secret_file: Option<PathBuf>,
 
-    /// A private key (PEM) to sign with instead: FILE, or PS256:FILE for an algorithm other than
-    /// the usual one. Several: the first signs, all verify
+    /// A private key (PEM) that signs instead: FILE, or PS256:FILE for an algorithm other than the
+    /// usual one. If there are several, the first signs and all verify
     #[arg(
         long = "key",
         env = "GATEPASS_KEY",
@@ -74,16 +74,16 @@ pub struct Settings {
     )]
     pub keys: Vec<PathBuf>,
 
-    /// The issuer of the tokens (iss): the URL that clients know the service by. It does not follow
-    /// --listen, so that a restart on another port logs no user out
+    /// The issuer of the tokens (iss): the URL by which clients know the service. It doesn't depend
+    /// on --listen, so a restart on another port logs no user out
     #[arg(long, env = "GATEPASS_ISSUER", default_value = Settings::ISSUER)]
     pub issuer: String,
 
-    /// For whom the tokens are (aud)
+    /// The audience of the tokens (aud)
     #[arg(long, env = "GATEPASS_AUDIENCE", default_value = "gatepass-example")]
     pub audience: String,
 
-    /// How long an access token lives
+    /// The lifetime of an access token
     #[arg(long, env = "GATEPASS_ACCESS_TTL", value_name = "DURATION", default_value = "15m", value_parser = humantime::parse_duration)]
     pub access_ttl: Duration,
 
@@ -91,20 +91,20 @@ pub struct Settings {
     #[arg(long, env = "GATEPASS_IDLE_TTL", value_name = "DURATION", default_value = "14d", value_parser = humantime::parse_duration)]
     pub idle_ttl: Duration,
 
-    /// How long a session lasts at most
+    /// The maximum lifetime of a session
     #[arg(long, env = "GATEPASS_ABSOLUTE_TTL", value_name = "DURATION", default_value = "90d", value_parser = humantime::parse_duration)]
     pub absolute_ttl: Duration,
 
-    /// How long a spent refresh token is still answered. A session gets another one at most once in
-    /// this time
+    /// How long the server still answers a spent refresh token. A session gets a new refresh token
+    /// at most once in this time
     #[arg(long, env = "GATEPASS_OVERLAP", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub overlap: Duration,
 
-    /// How long the last spent refresh token is taken for one whose answer was lost
+    /// How long the server assumes that the answer to the last spent refresh token was lost
     #[arg(long, env = "GATEPASS_RECOVERY", value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
     pub recovery: Duration,
 
-    /// How many sessions a user may have. A login too many ends the oldest; 0 is for any number
+    /// Maximum number of sessions of a user. Another login ends the oldest one. 0 means any number
     #[arg(
         long,
         env = "GATEPASS_MAX_SESSIONS",
@@ -113,31 +113,31 @@ pub struct Settings {
     )]
     pub max_sessions: u32,
 
-    /// How long a revocation made elsewhere may take to be enforced here
+    /// How long this node may take to enforce a revocation that another node made
     #[arg(long, env = "GATEPASS_MAX_STALENESS", value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
     pub max_staleness: Duration,
 
-    /// Leaves a heartbeat in the store this often, so that a logout that a client waits for is
+    /// How often this node leaves a heartbeat in the store. Then a logout whose client waits is
     /// answered as soon as all nodes enforce it, and `gatepass doctor` knows the nodes. 5s is a
     /// good interval
     #[arg(long, env = "GATEPASS_HEARTBEAT", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub heartbeat: Option<Duration>,
 
-    /// How far the clocks of issuer and verifier may disagree
+    /// How far the clocks of issuer and verifier may differ
     #[arg(long, env = "GATEPASS_LEEWAY", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub leeway: Duration,
 
-    /// How clients carry their tokens: in headers and bodies, in cookies, or in headers and bodies
-    /// unless a login asks for cookies, as browsers do on the page of `GET /`
+    /// How clients carry their tokens. bearer: in headers and bodies. cookie: in cookies. both: in
+    /// headers and bodies unless a login asks for cookies, as browsers do on the page of `GET /`
     #[arg(long, env = "GATEPASS_TRANSPORT", value_name = "bearer|cookie|both", default_value = "both", value_parser = transport)]
     pub transport: Transport,
 
-    /// Sets cookies over plain HTTP, for browsers that keep no Secure cookies of localhost. For
-    /// development
+    /// Sets cookies over plain HTTP, for browsers that keep no Secure cookies for localhost. Only
+    /// for development
     #[arg(long, env = "GATEPASS_INSECURE_LOCALHOST_COOKIES")]
     pub insecure_localhost_cookies: bool,
 
-    /// An origin (scheme and host) besides the service's own whose pages may use its cookies
+    /// Another origin (scheme and host) whose pages may use the service's cookies
     #[arg(
         long = "trusted-origin",
         env = "GATEPASS_TRUSTED_ORIGIN",
@@ -146,8 +146,8 @@ pub struct Settings {
     )]
     pub trusted_origins: Vec<String>,
 
-    /// A reverse proxy in front of the service, as an address or a network such as 10.0.0.0/8. Its
-    /// `X-Forwarded-For` says where clients are
+    /// A reverse proxy in front of the service: an address, or a network such as 10.0.0.0/8. Its
+    /// `X-Forwarded-For` contains the addresses of clients
     #[arg(
         long = "trusted-proxy",
         env = "GATEPASS_TRUSTED_PROXY",
@@ -156,23 +156,23 @@ pub struct Settings {
     )]
     pub trusted_proxies: Vec<String>,
 
-    /// Lets clients try as many passwords as they like, for load tests
+    /// Turns off the limit on attempts to log in, for load tests
     #[arg(long, env = "GATEPASS_NO_LOGIN_THROTTLE")]
     pub no_login_throttle: bool,
 
     /// Another node over the same store, such as http://127.0.0.1:3001. The page of `GET /` shows
-    /// how soon that node learns of a logout here. Access tokens are sent to it unencrypted
+    /// how soon that node learns of a logout here. This node sends access tokens to it unencrypted
     #[arg(long, env = "GATEPASS_PEER", value_name = "URL")]
     pub peer: Option<PeerUrl>,
 
-    /// A file of OAuth clients, one a line: ID:SECRET for a confidential one, which may introspect
-    /// tokens, or ID for a public one
+    /// A file of OAuth clients, one in each line: ID:SECRET for a confidential client, which may
+    /// introspect tokens, or ID for a public client
     #[arg(long, env = "GATEPASS_CLIENT_FILE", value_name = "FILE")]
     pub client_file: Option<PathBuf>,
 
-    /// An OAuth client, as in --client-file. All users of the machine can read a command line: a
-    /// client with a secret belongs in the file
-    // Not shown by --help: it may hold a secret.
+    /// An OAuth client, as in --client-file. All users of the machine can read a command line, so
+    /// write a client with a secret into the file
+    // `--help` doesn't show the value, because it may contain a secret.
     #[arg(
         long = "client",
         env = "GATEPASS_CLIENT",
@@ -181,17 +181,17 @@ pub struct Settings {
     )]
     pub clients: Vec<ClientSetting>,
 
-    /// The users, instead of the demo users: [{"username","password","scope"}]. Each start makes
-    /// them the only users, with these passwords again
+    /// The users, instead of the demo users: [{"username","password","scope"}]. Each start deletes
+    /// all others, and sets these passwords again
     #[arg(long, env = "GATEPASS_USERS", value_name = "FILE.json")]
     pub users: Option<PathBuf>,
 }
 
 impl Settings {
-    /// The issuer unless another is named.
+    /// The default issuer.
     pub(crate) const ISSUER: &str = "http://127.0.0.1:3000";
 
-    /// The OAuth clients of the file and of the command line.
+    /// The OAuth clients in the file and on the command line.
     pub(crate) fn clients(&self) -> anyhow::Result<Vec<Client>> {
         let mut clients = Vec::new();
         if let Some(path) = &self.client_file {
@@ -211,11 +211,11 @@ impl Settings {
             .unwrap_or_else(|| self.store.users())
     }
 
-    /// Listens on the configured address, without blocking as async runtimes want it.
+    /// Listens on the configured address. The listener is non-blocking, as async runtimes need it.
     ///
     /// # Errors
     ///
-    /// That the address cannot be listened on, such as one that is in use.
+    /// An error if the service can't listen on the address, for example because it is in use.
     pub fn bind(&self) -> anyhow::Result<TcpListener> {
         let bind = || {
             let listener = TcpListener::bind(self.listen)?;
@@ -240,7 +240,7 @@ fn transport(name: &str) -> Result<Transport, String> {
     }
 }
 
-/// An OAuth client as it is written on a command line or in a file. `Debug` shows nothing of it.
+/// An OAuth client as you write it on a command line or in a file. `Debug` shows nothing of it.
 #[derive(Clone)]
 pub struct ClientSetting(Zeroizing<String>);
 
@@ -249,7 +249,7 @@ impl ClientSetting {
     ///
     /// # Errors
     ///
-    /// The error says what is wrong with it, and shows nothing of it.
+    /// The error describes the fault, and shows nothing of the client.
     pub fn client(&self) -> anyhow::Result<Client> {
         let (id, secret) = match self.0.split_once(':') {
             Some((id, secret)) => (id, Some(secret)),
@@ -264,11 +264,11 @@ impl ClientSetting {
             ),
             Some(secret) => Client::confidential(id, secret),
         };
-        // All of them are this service's own: no other service learns its users' passwords.
+        // All clients belong to this service, so no other service learns the users' passwords.
         Ok(client.password_grant())
     }
 
-    /// The clients in a file, one a line. Empty lines are none.
+    /// The clients in a file, one in each line. It skips empty lines.
     fn read(path: &Path) -> anyhow::Result<Vec<Client>> {
         let content = secrets::read(path)?;
         let content = str::from_utf8(&content).with_context(|| format!("{path:?} is not UTF-8"))?;
@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(settings.store, StoreLocation::Database(file));
         assert_eq!(settings.access_ttl, Duration::from_secs(900));
         assert!(settings.listen.ip().is_loopback());
-        // Without it no browser could log in on the page.
+        // Without it, no browser could log in on the page.
         assert_eq!(settings.transport, Transport::Both);
     }
 

@@ -1,4 +1,4 @@
-//! From the command line to a running application, and back to an exit code.
+//! Starts the application from the command line, and turns its end into an exit code.
 
 use std::{
     io::{self, IsTerminal},
@@ -14,16 +14,17 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{app::App, settings::Settings};
 
-/// Reads the settings, starts to log, listens, and starts the application. Mistakes in the command
-/// line end the process here.
+/// Reads the settings, starts to log, listens, and starts the application. A mistake in the command
+/// line ends the process here.
 ///
 /// # Errors
 ///
-/// The error says what is wrong with the settings or the files that they name, and what to do.
+/// The error describes the fault of the settings or of the files that they name, and says what to
+/// do.
 pub async fn start() -> anyhow::Result<(App, TcpListener)> {
     let settings = Settings::parse();
     log()?;
-    // First, so that a second start by mistake does nothing to the files of the first.
+    // Listens first, so that an accidental second start doesn't touch the files of the first.
     let listener = settings.bind()?;
     Ok((App::start(&settings).await?, listener))
 }
@@ -43,15 +44,15 @@ fn log() -> anyhow::Result<()> {
         .context("cannot start to log")
 }
 
-/// How long requests that are under way have to finish when the process is told to stop.
+/// How long the requests in progress may take after the process got the signal to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Runs a server that stops by [`shutdown`], and does not wait for ever for those who hold on to a
-/// connection: for ten seconds, or until it is told to stop once more.
+/// Runs a server that stops by [`shutdown`]. If clients keep connections open, it stops after ten
+/// seconds, or at the second signal to stop.
 ///
 /// # Errors
 ///
-/// The error that the server ended with.
+/// The error with which the server ended.
 pub async fn drained(server: impl Future<Output = io::Result<()>>) -> anyhow::Result<()> {
     let overdue = async {
         told_to_stop().await;
@@ -66,7 +67,7 @@ pub async fn drained(server: impl Future<Output = io::Result<()>>) -> anyhow::Re
     }
 }
 
-/// Resolves when the process is told to stop.
+/// Resolves when the process gets a signal to stop.
 pub async fn shutdown() {
     told_to_stop().await;
     info!("stopping: no new requests, those under way are finished");
@@ -98,7 +99,7 @@ async fn told_to_stop() {
     }
 }
 
-/// The exit code of an application that ended like this; says on stderr why, in one line.
+/// The exit code for the result of an application. Prints an error to stderr, in one line.
 #[expect(
     clippy::print_stderr,
     reason = "the last word of a command-line program"

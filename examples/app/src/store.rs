@@ -1,4 +1,4 @@
-//! The sessions' store, opened where the settings say.
+//! Opens the store of the sessions.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use gatepass_sqlite::SqliteStore;
 
 use crate::location::{Database, StoreLocation};
 
-/// The sessions' store. Its kind is known, so that a table of users in the same database can end
-/// sessions in its own transactions.
+/// The store of the sessions. It keeps the store's type, so that a table of users in the same
+/// database can end sessions in its own transactions.
 pub(crate) enum Store {
     Sqlite(SqliteStore),
     Postgres(PostgresStore),
@@ -30,12 +30,12 @@ impl Store {
     }
 }
 
-/// Opens the store. A server that several nodes share tells the time as well, so that they need not
-/// agree on theirs; `instead` is another clock, for tests.
+/// Opens the store. A server that several nodes share also provides the time, so the clocks of the
+/// nodes need not agree. `instead` is another clock, for tests.
 ///
 /// # Errors
 ///
-/// The error says what is wrong, and what to do.
+/// The error describes the fault, and says what to do.
 pub(crate) async fn open(
     location: &StoreLocation,
     instead: Option<&(impl Clock + Clone)>,
@@ -83,7 +83,7 @@ mod tests {
         Settings::parse_from(["example"].iter().chain(args))
     }
 
-    /// A node over the store at `url`, with a master secret that all have.
+    /// A node over the store at `url`, with the master secret of all nodes.
     async fn node(directory: &Path, url: &str) -> anyhow::Result<App> {
         let secret = directory.join("secret");
         testing::write_private(&secret, &"0123456789abcdef".repeat(8));
@@ -175,7 +175,7 @@ mod tests {
 
     #[tokio::test]
     async fn nodes_that_share_a_server_do_not_each_make_a_secret() {
-        // Not even asked: nothing listens there.
+        // The application doesn't even connect: nothing listens there.
         for url in ["postgres://u:p@127.0.0.1:1/d", "redis://127.0.0.1:1"] {
             let settings = settings(&["--store", url]);
             let error = format!("{:#}", App::start(&settings).await.unwrap_err());

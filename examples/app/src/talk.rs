@@ -1,4 +1,4 @@
-//! Responses that stay open: `GET /ws` and `GET /events`.
+//! Responses that stay open until their session ends: `GET /ws` and `GET /events`.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use futures_util::{Stream, stream};
 use gatepass::Connection;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-/// The text that a client gets each second.
+/// The text that a client receives each second.
 pub const TICK: &str = "tick";
 
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The answer to a text of a client: the same text. The text `renew TOKEN` renews the connection by
-/// this access token, and is answered by `renewed`, or by `refused` and the reason.
+/// The answer to a client's text: the same text. For `renew TOKEN`, renews the connection with this
+/// access token, and answers `renewed`, or `refused` and the reason.
 pub async fn talk(connection: &Connection, text: &str) -> String {
     let Some(token) = text.strip_prefix("renew ") else {
         return text.to_owned();
@@ -34,12 +34,12 @@ fn pause() -> Duration {
     crate::under_test::pause(PAUSE)
 }
 
-/// A clock that ticks at once, and then each second. In a test, it ticks only once: a scenario
-/// knows what comes.
+/// A clock that ticks immediately, and then each second. In a test it ticks only once, so that a
+/// scenario knows what comes.
 #[must_use]
 pub fn clock() -> Interval {
     let mut clock = interval(pause());
-    // A client that didn't read for a minute gets no sixty ticks then.
+    // So a client that didn't read for a minute doesn't get sixty ticks at once.
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     clock
 }

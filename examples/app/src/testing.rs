@@ -6,7 +6,7 @@ use gatepass::store::{Random, SystemRandom};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
 
-/// Writes a file that its owner alone may read, as a secret must be.
+/// Writes a file that only its owner may read, as for a secret.
 pub(crate) fn write_private(path: &Path, content: &str) {
     let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap()).unwrap();
     file.write_all(content.as_bytes()).unwrap();
@@ -23,7 +23,7 @@ pub(crate) fn server(name: &str) -> String {
     })
 }
 
-/// An empty database of the server that `cargo xtask test` starts, by its URL.
+/// An empty database of the server that `cargo xtask test` starts. Returns its URL.
 pub(crate) async fn postgres() -> String {
     let server = server("GATEPASS_TEST_POSTGRES");
     let mut random = [0; 8];
@@ -38,8 +38,7 @@ pub(crate) async fn postgres() -> String {
     options.database(&name).to_url_lossy().to_string()
 }
 
-/// A SQLite file and a database of PostgreSQL's, as they are written on a command line. Both are
-/// empty.
+/// An empty SQLite file and an empty database of PostgreSQL, as you write them on a command line.
 pub(crate) async fn databases() -> (TempDir, [String; 2]) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("app.db");

@@ -1,5 +1,5 @@
-//! The layers around the routes, for frameworks that are made of tower services. Each example shows
-//! how they are put together.
+//! The layers around the routes, for frameworks with tower services. Each example shows how to
+//! combine them.
 
 use std::time::Duration;
 
@@ -19,37 +19,37 @@ use tracing::{Level, Span, info_span};
 
 use crate::app::App;
 
-/// How long a request may take: longer than gatepass waits for a body or for the users, so that it
-/// can say what was wrong.
+/// How long a request may take. Longer than gatepass waits for a body or for the users, so that
+/// gatepass can answer with the reason.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The header that Swagger UI sends along with its logins.
+/// The header that Swagger UI adds to its logins.
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
-/// Gives an id to each request that brings none.
+/// Gives an id to each request without one.
 pub fn identify() -> SetRequestIdLayer<MakeRequestUuid> {
     SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid)
 }
 
-/// Tells the client under which id its request is in the log.
+/// Tells the client the id of its request in the log.
 pub fn tell_id() -> PropagateRequestIdLayer {
     PropagateRequestIdLayer::new(REQUEST_ID)
 }
 
-/// Marks what must not be in a log: to be put before all that could log headers.
+/// Marks the headers that must not be in a log. Put it outside of each layer that could log
+/// headers.
 pub fn hide_credentials() -> SetSensitiveRequestHeadersLayer {
     SetSensitiveRequestHeadersLayer::new([AUTHORIZATION, COOKIE])
 }
 
-/// The span that the log has of a request: the path without its query, which may hold what belongs
-/// in no log.
+/// The log's span of a request. It has the path without its query, which may hold secrets.
 pub fn span<B>(request: &Request<B>) -> Span {
     let id = request.headers().get(REQUEST_ID);
     let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
     info_span!("request", method = %request.method(), path = request.uri().path(), id)
 }
 
-/// Says of each response that it was given.
+/// Logs each response.
 pub fn log_response() -> DefaultOnResponse {
     DefaultOnResponse::new().level(Level::INFO)
 }
@@ -57,20 +57,21 @@ pub fn log_response() -> DefaultOnResponse {
 /// A layer that changes requests whose body is a `B`.
 type Change<B> = MapRequestLayer<fn(Request<B>) -> Request<B>>;
 
-/// Lets the pages of trusted origins call with cookies, or any page without. Put it outside of the
-/// timeout, so that pages can read the timeout's answer as well.
+/// Allows pages of trusted origins to call with cookies. If there are none, allows any page to call
+/// without cookies. Put it outside of the timeout, so that pages can also read the timeout's
+/// answer.
 ///
-/// tower-http's layer takes each `OPTIONS` for the preflight of a browser, and answers 200. Here it
-/// answers preflights alone, as actix-cors does. The route answers any other `OPTIONS` like each
+/// tower-http's layer treats each `OPTIONS` as the preflight of a browser, and answers 200. Here it
+/// answers only preflights, as actix-cors does. The route answers any other `OPTIONS` like each
 /// method that it doesn't have: 405, with `Allow`.
 pub fn cors<B>(app: &App) -> Stack<Change<B>, Stack<CorsLayer, Change<B>>> {
     let hide = MapRequestLayer::new(hide_options as fn(Request<B>) -> Request<B>);
     let show = MapRequestLayer::new(show_options as fn(Request<B>) -> Request<B>);
-    // The innermost first.
+    // The innermost layer first.
     Stack::new(show, Stack::new(cors_layer(app), hide))
 }
 
-/// Marks a request whose method is `OPTIONS`, and looks like `GET` to the layer in between.
+/// Marks a request whose method is `OPTIONS`. The layer in between sees `GET`.
 #[derive(Clone, Copy)]
 struct PlainOptions;
 
@@ -96,8 +97,8 @@ fn cors_layer(app: &App) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, X_REQUESTED_WITH]);
     if app.trusted_origins.is_empty() {
-        // Any page of any origin may call: without credentials being allowed there are no cookies
-        // that it could misuse.
+        // Pages of any origin may call. CORS allows no credentials here, so there are no cookies to
+        // misuse.
         return cors.allow_origin(Any);
     }
     let trusted = app.trusted_origins.iter();

@@ -1,4 +1,4 @@
-//! An application in a test: its time comes from a file, and its passwords cost little.
+//! An application in a test. Its time comes from a file, and its passwords cost little.
 
 use std::{
     fs, io,
@@ -17,7 +17,7 @@ use gatepass::{Clock, Timestamp};
 static LITTLE_COST: AtomicBool = AtomicBool::new(false);
 
 /// Makes this process hash passwords with the smallest parameters of argon2id. Each scenario begins
-/// with the users of the example in eight applications, and their hashes took most of its time.
+/// with the example's users in eight applications, so their hashes would take most of its time.
 pub fn hash_passwords_at_little_cost() {
     LITTLE_COST.store(true, Ordering::Relaxed);
 }
@@ -43,7 +43,7 @@ pub(crate) fn argon2_params() -> Params {
     }
 }
 
-/// The time between two ticks, which is `default` outside of a test.
+/// The time between two ticks: `default` outside of a test.
 pub(crate) fn pause(default: Duration) -> Duration {
     if is_under_test() {
         Duration::from_hours(1)
@@ -64,8 +64,8 @@ struct File {
 }
 
 impl ClockFile {
-    /// The clock in the file that `EXAMPLE_CLOCK_FILE` names, if it names one. A test set it, so
-    /// passwords cost little from now on.
+    /// The clock in the file that `EXAMPLE_CLOCK_FILE` names, if that variable is set. Only a test
+    /// sets it, so passwords cost little from now on.
     pub(crate) fn from_env() -> anyhow::Result<Option<Self>> {
         let Some(path) = std::env::var_os("EXAMPLE_CLOCK_FILE") else {
             return Ok(None);
@@ -81,8 +81,8 @@ impl ClockFile {
     }
 }
 
-/// Ends this process when stdin ends. The test that named the file holds the other end of stdin,
-/// and may be killed before it can end this process.
+/// Ends this process when stdin ends. The test holds the other end of stdin, and may be killed
+/// before it can end this process.
 fn end_with_stdin() {
     let _ = io::copy(&mut io::stdin(), &mut io::sink());
     process::exit(1);
@@ -105,7 +105,7 @@ impl Clock for ClockFile {
 
     fn monotonic(&self) -> Duration {
         let passed = u64::try_from(self.0.now() - self.0.first).unwrap_or(0);
-        // Never at its beginning, so that durations can be taken off it.
+        // Never zero, so that a caller can subtract durations from it.
         Duration::from_hours(1) + Duration::from_millis(passed)
     }
 }

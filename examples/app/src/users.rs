@@ -1,4 +1,4 @@
-//! The users: a table of the application's own, and the answers that gatepass wants of it.
+//! The users: a table of the application, and its implementation of gatepass's `Authenticator`.
 
 mod changing;
 mod passwords;
@@ -25,26 +25,26 @@ use self::{
 };
 use crate::{location::Database, store::Store};
 
-/// The users of the application, in a table of its own. Cheap to clone.
+/// The users of the application, in its own table. Cheap to clone.
 ///
-/// The table gets along with the sessions in one database: in SQLite it is `app_users`, while all
-/// tables of gatepass begin with `gatepass_`, in PostgreSQL `app.users`, while those are in a
-/// schema of their own.
+/// The table and the sessions can share a database. In SQLite the table is `app_users`, and all
+/// tables of gatepass begin with `gatepass_`. In PostgreSQL it is `app.users`, and gatepass has a
+/// schema of its own.
 ///
-/// Passwords are kept as argon2id hashes in PHC text, with the defaults of the `argon2` crate,
-/// which are OWASP's: 19 MiB, 2 passes, 1 lane. At most 8 are hashed at once, and no more than
-/// there are processors, so that logins take at most 152 MiB, and leave processors for other
-/// requests.
+/// The table keeps passwords as argon2id hashes in PHC text, with the defaults of the `argon2`
+/// crate, which OWASP recommends: 19 MiB, 2 passes, 1 lane. At most 8 passwords are hashed at once,
+/// and no more than there are processors. So logins take at most 152 MiB, and leave processors for
+/// other requests.
 ///
-/// gatepass bounds how often a client may try. The other logins wait here, 64 at most. The 65th
-/// gets a 503 at once, and the 17th from one address a 429. A client that hangs up gives its place
-/// to another one, as long as the server drops the request: actix-web needs
-/// `h1_allow_half_closed(false)` for it. Behind a proxy, name it (`--trusted-proxy`), or all
-/// clients share the 16 places of the proxy's.
+/// gatepass limits how often a client may try. The other logins wait here, 64 at most. The 65th
+/// gets a 503 at once, and the 17th from one address a 429. If a client hangs up, another one gets
+/// its place, as long as the server drops the request. For that, actix-web needs
+/// `h1_allow_half_closed(false)`. If there is a proxy, name it (`--trusted-proxy`). Otherwise all
+/// clients share the 16 places of the proxy's address.
 ///
-/// The user's name is the subject, so that the example reads well. An application of your own takes
-/// an id that it never gives to another user: sessions of a deleted user would otherwise go on as
-/// those of the next one of that name.
+/// The user's name is the subject, to make the example easy to read. Your own application should
+/// use an id that it never gives to another user. Otherwise, the sessions of a deleted user
+/// continue as sessions of the next user of that name.
 #[derive(Clone)]
 pub struct Users {
     inner: Arc<Inner>,
@@ -54,11 +54,11 @@ struct Inner {
     table: Box<dyn Table>,
     places: Places,
     passwords: Passwords,
-    /// The hash for logins without a user, so that they take as long as the others.
+    /// The hash for logins without a user, so that they take as long as other logins.
     dummy: String,
 }
 
-/// A user to be put into the table.
+/// A new user for the table.
 #[derive(serde::Deserialize)]
 #[non_exhaustive]
 #[serde(deny_unknown_fields)]
@@ -69,7 +69,8 @@ pub struct NewUser {
     scope: Scopes,
 }
 
-/// User names, passwords and scopes of the demo users. Printed at the start: no secrets.
+/// User names, passwords and scopes of the demo users. They aren't secret: the application prints
+/// them at the start.
 pub(crate) const DEMO: [(&str, &str, &str); 3] = [
     ("alice", "alice-in-wonderland", "profile"),
     ("bob", "bob-the-builder", "profile"),
@@ -85,24 +86,25 @@ pub(crate) fn demo_users(names: &[String]) -> impl Iterator<Item = (&str, &str, 
 /// Longest password in bytes. More than any password manager makes.
 pub(crate) const MAX_PASSWORD: usize = 1024;
 
-/// The most passwords that are hashed at once: two hundred logins a second, and 152 MiB.
+/// Maximum number of passwords to hash at once. That allows two hundred logins a second, and takes
+/// 152 MiB.
 const AT_ONCE: usize = 8;
-/// The most logins that wait or are hashed. On two processors the last one waits for a second or
-/// two.
+/// Maximum number of logins that wait or are being hashed. On two processors, the last one waits
+/// for a second or two.
 const PLACES: usize = 64;
-/// The most of them from one address, so that it takes more than a handful to lock all others out.
+/// Maximum number of these from one address, so that a few clients can't lock out all others.
 const PLACES_EACH: usize = 16;
-/// The longest that a login lasts that is not to be remembered.
+/// Maximum duration of a login without "remember me".
 const DAY: Duration = Duration::from_secs(86_400);
-/// When a client whose address has too many logins waiting may come again: some have ended by then.
+/// When a client whose address has too many waiting logins may try again. Some have ended by then.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl NewUser {
-    /// A user to be put into the table.
+    /// A new user for the table.
     ///
     /// # Errors
     ///
-    /// That the name or a scope cannot be used as one.
+    /// An error if the name or a scope is invalid.
     pub fn new(username: &str, password: &str, scope: &str) -> anyhow::Result<Self> {
         Ok(Self {
             username: Subject::new(username)?,
@@ -115,7 +117,7 @@ impl NewUser {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Self>> {
         let text = crate::secrets::read(path)?;
         let users: Vec<Self> = serde_json::from_slice(&text).map_err(|error| {
-            // Only where: serde's text quotes the file, which holds passwords.
+            // Only the line: serde's message quotes the file, which contains passwords.
             anyhow::anyhow!(
                 r#"line {} of {path:?} is not as in [{{"username":"…","password":"…","scope":"a b"}}]"#,
                 error.line()
@@ -150,17 +152,17 @@ impl NewUser {
 }
 
 impl Users {
-    /// Opens the table and makes it if it is missing. The sessions are elsewhere.
+    /// Opens the table, and creates it if necessary. The sessions are elsewhere.
     ///
     /// # Errors
     ///
-    /// That the database cannot be opened or written, and what to do.
+    /// An error if the application can't open or write the database. It says what to do.
     pub async fn open(database: &Database) -> anyhow::Result<Self> {
         Self::open_beside(database, None).await
     }
 
-    /// Opens the table and makes it if it is missing. The store of the sessions, if it is given, is
-    /// in the same database.
+    /// Opens the table, and creates it if necessary. `sessions` is the store in the same database,
+    /// if any.
     pub(crate) async fn open_beside(
         database: &Database,
         sessions: Option<&Store>,
@@ -188,15 +190,15 @@ impl Users {
         })
     }
 
-    /// Puts the demo users into a table that is empty.
+    /// Adds the demo users to an empty table.
     ///
     /// # Errors
     ///
-    /// That the table cannot be written.
+    /// An error if the application can't write the table.
     pub async fn add_demo_users(&self) -> anyhow::Result<()> {
         if self.inner.table.is_empty().await? {
             let rows = self.rows(NewUser::demo()?, true).await?;
-            // Another node may have been here meanwhile.
+            // Another node may have filled the table meanwhile.
             self.inner.table.fill(rows, true).await?;
         }
         Ok(())
@@ -206,14 +208,14 @@ impl Users {
     ///
     /// # Errors
     ///
-    /// That the table cannot be written; it is unchanged then.
+    /// An error if the application can't write the table. Then the table is unchanged.
     pub async fn replace_all(&self, users: Vec<NewUser>) -> anyhow::Result<()> {
         let rows = self.rows(users, false).await?;
         Ok(self.inner.table.fill(rows, false).await?)
     }
 
-    /// The rows of new users. Their passwords are hashed before there is a transaction, so that no
-    /// other node waits for its lock meanwhile.
+    /// The rows of new users. It hashes their passwords before the transaction begins, so that no
+    /// other node waits for the lock meanwhile.
     async fn rows(&self, users: Vec<NewUser>, demo: bool) -> anyhow::Result<Vec<Row>> {
         let mut turn = self.inner.passwords.turn().await?;
         let row = move |user: NewUser| {
@@ -227,24 +229,24 @@ impl Users {
         task::spawn_blocking(move || users.into_iter().map(row).collect()).await?
     }
 
-    /// The names of the demo users that there are.
+    /// The names of the demo users in the table.
     pub(crate) async fn demo_names(&self) -> anyhow::Result<Vec<String>> {
         Ok(self.inner.table.demo_names().await?)
     }
 
-    /// Gives a user other scopes. Its sessions have them from their next refresh on; to change them
-    /// at once, call [`Authority::change`](gatepass::Authority::change) afterwards. Says whether
-    /// there is such a user.
+    /// Gives a user other scopes. Its sessions get them at their next refresh. To change them at
+    /// once, call [`Authority::change`](gatepass::Authority::change) afterwards. Returns whether
+    /// the user exists.
     ///
     /// # Errors
     ///
-    /// That the table cannot be written.
+    /// An error if the application can't write the table.
     pub async fn set_scope(&self, name: &str, scope: Scopes) -> anyhow::Result<bool> {
         Ok(self.inner.table.set_scope(name, &scope).await?)
     }
 
-    /// Gives a user the scopes that `with` makes of the present ones. Returns them, or `None` if
-    /// there is no such user.
+    /// Gives a user the scopes that `with` makes of the current ones. Returns them, or `None` if
+    /// the user doesn't exist.
     pub(crate) async fn change_scope(
         &self,
         name: &str,
@@ -259,7 +261,7 @@ impl Users {
         Ok(is_there.then_some(scopes))
     }
 
-    /// The user of this name, if this is the password. The attempt has been counted by then.
+    /// The user of this name, if the password is right. gatepass has already counted the attempt.
     async fn check_password(
         &self,
         name: &str,
@@ -268,14 +270,14 @@ impl Users {
     ) -> Result<Row, AuthenticationError> {
         let password = Zeroizing::new(password.to_owned());
         let place = self.inner.places.take(address).map_err(no_place)?;
-        // A client that hangs up here has this future dropped, and its place is free.
+        // If a client hangs up here, the server drops this future, and its place is free.
         let turn = self.inner.passwords.turn().await;
         let turn = turn.map_err(AuthenticationError::unavailable)?;
         let user = self.inner.table.find(name).await;
         let user = user.map_err(AuthenticationError::Unavailable)?;
         let inner = Arc::clone(&self.inner);
-        // From here on a client that hangs up stops nothing: the place is taken until the
-        // processor is free.
+        // From here on, a client that hangs up stops nothing. It keeps its place until the hash is
+        // done.
         task::spawn_blocking(move || inner.check_password(&password, user, turn, place))
             .await
             .map_err(AuthenticationError::unavailable)?
@@ -300,7 +302,7 @@ impl Authenticator for Users {
             None => identity,
         };
         Ok(match credentials.extra("remember_me") {
-            // Until the browser is closed, and for a day at most.
+            // The cookies last until the browser is closed, and the session for at most a day.
             Some(false) => identity.absolute_ttl(DAY).session_cookies(),
             _ => identity,
         })
@@ -315,14 +317,14 @@ impl Authenticator for Users {
         Ok(if scopes == *session.identity.granted_scopes() {
             UserUpdate::Unchanged
         } else {
-            // All else of the identity stays, the device's label for one.
+            // The rest of the identity stays, for example the device's label.
             UserUpdate::Changed(session.identity.clone().scopes(scopes))
         })
     }
 }
 
 impl Inner {
-    /// Blocks for as long as it takes to hash one password, with or without such a user.
+    /// Blocks for as long as one hash takes, even if there is no such user.
     fn check_password(
         &self,
         password: &str,
@@ -356,7 +358,7 @@ fn no_place(full: Full) -> AuthenticationError {
         Full::ForAddress => AuthenticationError::TooManyAttempts {
             retry_after: RETRY_AFTER,
         },
-        // Not this client's fault, so that it is a 503, which has a Retry-After as well.
+        // This is no fault of the client, so the answer is a 503. It also has a `Retry-After`.
         Full::ForAll => AuthenticationError::Unavailable(StoreError::new(StoreErrorKind::Busy)),
     }
 }
@@ -387,7 +389,7 @@ mod tests {
     use argon2::PasswordHash;
 
     async fn users() -> Users {
-        // One password at a time, so that a test which takes the turn has all logins wait.
+        // One password at a time: a test that takes the turn makes all logins wait.
         let users = Users::open_with(&Database::Memory, None, 1);
         let users = users.await.unwrap();
         let alice = NewUser::new("alice", "correct horse", "profile").unwrap();
@@ -456,7 +458,7 @@ mod tests {
     type Login<'a> =
         Pin<Box<dyn Future<Output = Result<Identity, AuthenticationError>> + Send + 'a>>;
 
-    /// The outcome of a login that was looked at once, if it has one by then.
+    /// The result of a login if it has one when polled once.
     fn at_once(login: &mut Login<'_>) -> Option<Result<Identity, AuthenticationError>> {
         match login.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => Some(outcome),

@@ -1,4 +1,4 @@
-//! Users in PostgreSQL. A new password, and the end of an account, end sessions in the same
+//! Users in PostgreSQL. A new password and the deletion of a user end sessions in the same
 //! transaction.
 //!
 //! ```sh
@@ -58,12 +58,13 @@ async fn change_password(
         .end_in(&mut transaction, others, EndReason::EndedByUser)
         .await?;
     transaction.commit().await?;
-    // This node refuses the others from here on. Without it, it would take some milliseconds.
+    // This node refuses the other sessions from here on. Without this call, it takes some
+    // milliseconds.
     shop.authority.verifier().catch_up().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends all sessions of the user, in the transaction that deletes it.
+/// Ends all sessions of the user, in the transaction that deletes the user.
 async fn delete_user(State(shop): State<Shop>, Auth(pass): Auth) -> Result<StatusCode, Failed> {
     let mut transaction = shop.pool.begin().await?;
     sqlx::query("DELETE FROM users WHERE id::text = $1")
@@ -102,7 +103,7 @@ async fn add_user(
     })
 }
 
-/// The users may log in. The subject is the id, which no other user will ever have.
+/// Logins of the users. The subject is the id, which no other user will ever have.
 struct Users(PgPool);
 
 #[async_trait]
@@ -139,7 +140,7 @@ async fn hash(password: String) -> Result<String, Failed> {
     Ok(spawn_blocking(hash).await??.to_string())
 }
 
-/// A failure of ours: the client may try again.
+/// An error of the server. The client may try again.
 struct Failed;
 
 impl<E: Into<Box<dyn std::error::Error>>> From<E> for Failed {

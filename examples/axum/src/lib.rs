@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tower::{Layer, ServiceBuilder};
 use tower_http::trace::TraceLayer;
 
-/// How long ago a login may be for a transfer, or for the deletion of the account.
+/// Maximum age of the login for a transfer, or for the deletion of the account.
 const RECENT: Duration = Duration::from_secs(300);
 
 /// The scopes of an administrator's token.
@@ -40,15 +40,15 @@ pub fn router(app: &App) -> Router {
 
 /// All routes.
 pub fn routes(app: &App) -> Router {
-    // A gate for each route, which may require more, or less. It comes after path and method:
-    // unknown ones are 404 and 405 to strangers, too.
+    // Each route has its own gate, which may have its own requirements. The gate comes after path
+    // and method, so clients without a token also get 404 and 405 for unknown ones.
     let gate = GateLayer::new(&app.authority);
     let recently = gate.clone().require(Requirements::new().max_age(RECENT));
     let strictly = gate
         .clone()
         .require(Requirements::new().staleness(Staleness::Strict));
     let optionally = gate.clone().require(Requirements::new().optional());
-    // A browser shows the page, and runs no script that could refresh its cookies.
+    // A browser shows this page directly. The page runs no script that could refresh the cookies.
     let pages = gate
         .clone()
         .auto_refresh(&app.authority)
@@ -148,7 +148,7 @@ async fn admin(admin: Scoped<Admin>) -> Json<Value> {
     Json(example_app::me(admin.pass()))
 }
 
-/// Says itself who may keep its answer, so that the gate doesn't.
+/// Sets its own `Cache-Control`, so the gate adds none.
 async fn strict(Auth(pass): Auth) -> impl IntoResponse {
     ([(CACHE_CONTROL, "no-store")], Json(example_app::me(&pass)))
 }
@@ -166,7 +166,7 @@ async fn account(Auth(pass): Auth) -> impl IntoResponse {
     (headers, own, example_app::account(&pass))
 }
 
-/// The layers that any service wants around its routes, the outermost first.
+/// The layers that every service needs around its routes, the outermost first.
 pub fn around(app: &App, routes: Router) -> Router {
     let log = TraceLayer::new_for_http()
         .make_span_with(middleware::span)
@@ -182,7 +182,8 @@ pub fn around(app: &App, routes: Router) -> Router {
     )
 }
 
-/// Runs the application, as its command line says, with the routes that `router` makes.
+/// Runs the application with the settings of the command line, and with the routes that `router`
+/// makes.
 ///
 /// # Errors
 ///
@@ -195,17 +196,17 @@ pub async fn run(router: impl FnOnce(&App) -> Router) -> anyhow::Result<()> {
     example_app::drained(server).await
 }
 
-/// Serves `router` until `shutdown`, and then finishes the requests that are under way.
+/// Serves `router` until `shutdown`, and then finishes the requests in progress.
 ///
 /// # Errors
 ///
-/// None: the result is that of the other servers.
+/// Never fails: other servers return the same type.
 pub async fn serve(
     router: Router,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    // With the address of the connection, which the list of sessions shows.
+    // With the address of the connection, for the list of sessions.
     let with_peer = |address: SocketAddr| Extension(ConnectInfo(address)).layer(router.clone());
     example_app::serve(listener, with_peer, shutdown).await
 }

@@ -1,4 +1,4 @@
-//! Runs the example application in axum: `cargo run -p example-axum`, with `--help` for its
+//! Runs the example application in axum: `cargo run -p example-axum`. Add `-- --help` for its
 //! settings.
 
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! Responses that stay open, and end with their session.
+//! Responses that stay open until their session ends.
 
 use std::convert::Infallible;
 
@@ -21,7 +21,7 @@ pub(crate) fn routes() -> Router {
 async fn web_socket(connection: Connection, upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(async move |socket| {
         let talk = async |socket: &mut WebSocket| {
-            // It ends when the client is gone.
+            // The task ends when the client is gone.
             let _ = talk(&connection, socket).await;
         };
         connection.websocket(socket, talk).await;

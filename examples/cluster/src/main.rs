@@ -1,5 +1,5 @@
-//! Starts three nodes, one each in axum, actix-web and warp, over one store, and shows when each
-//! learns of a logout on another: `cargo run -p example-cluster`, with `-- --help` for its stores.
+//! Starts three nodes over one store, in axum, actix-web and warp, and shows when each learns of a
+//! logout on another: `cargo run -p example-cluster`. Add `-- --help` for its stores.
 
 #![expect(
     clippy::print_stdout,
@@ -36,12 +36,12 @@ const PASSWORD: &str = "a password for a moment";
 /// logout.
 #[derive(Parser)]
 struct Arguments {
-    /// `postgres`, `redis`, `redis-cluster` or `sqlite` for one that this program starts, or
-    /// `postgres://…`, `redis://…` or `sqlite:FILE` for your own.
+    /// `postgres`, `redis`, `redis-cluster` or `sqlite` starts a store. `postgres://…`, `redis://…`
+    /// or `sqlite:FILE` names your own.
     #[arg(long, default_value = "postgres")]
     store: String,
 
-    /// Keeps the nodes running afterwards, so that you can open their pages in a browser.
+    /// Keeps the nodes running at the end, so that you can open their pages in a browser.
     #[arg(long)]
     stay: bool,
 }
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let directory = TempDir::new()?;
-    // First, since it fails at once where its server is not installed.
+    // First, because it fails immediately if the server isn't installed.
     let store = Store::choose(&arguments.store, directory.path())?;
     println!("Build the examples");
     let programs = build()?;
@@ -83,7 +83,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds the examples' programs as this one was built, beside it.
+/// Builds the examples' programs with the profile of this program, in the same directory.
 fn build() -> anyhow::Result<[PathBuf; 3]> {
     let own = env::current_exe()?;
     let directory = own.parent().context("this program is in no directory")?;
@@ -100,8 +100,8 @@ fn build() -> anyhow::Result<[PathBuf; 3]> {
     Ok(FRAMEWORKS.map(|framework| directory.join(format!("example-{framework}{suffix}"))))
 }
 
-/// Starts a node of each framework. Each knows the one before it, so that its page shows how soon
-/// that one learns of a logout.
+/// Starts a node of each framework. The page of each node shows how soon the node before it learns
+/// of a logout.
 fn start(
     programs: [PathBuf; 3],
     directory: &TempDir,
@@ -109,7 +109,7 @@ fn start(
     user: &str,
 ) -> anyhow::Result<Vec<Node>> {
     let secret = directory.path().join("secret");
-    // Nodes refuse a secret that others may read. This file is its owner's alone.
+    // Nodes refuse a secret that others may read. Only the owner can read this file.
     let mut private = NamedTempFile::new_in(directory)?;
     private.write_all(random()?.repeat(2).as_bytes())?;
     private.persist(&secret)?;
@@ -165,7 +165,7 @@ fn play(nodes: &[Node]) -> anyhow::Result<Vec<Outcome>> {
     Ok(outcomes)
 }
 
-/// Logs `session` out on one node, while all nodes are asked about the session that is `watched`.
+/// Logs `session` out on one node, while this program asks all nodes about the session `watched`.
 fn end(
     nodes: &[Node],
     on: &Node,

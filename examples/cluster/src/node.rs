@@ -1,4 +1,4 @@
-//! A node: one of the examples' programs, and a client that asks it.
+//! A node: one of the examples' programs, with a client.
 
 use std::{
     fs::{self, File},
@@ -13,10 +13,10 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use ureq::Agent;
 
-/// How long a start may take, on a busy machine.
+/// How long a start may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A program that runs, until this is dropped.
+/// A running program, which stops when this is dropped.
 pub(crate) struct Node {
     pub(crate) framework: &'static str,
     process: Child,
@@ -53,7 +53,7 @@ impl Node {
         let process = command
             .current_dir(&home)
             .args(["--listen", "127.0.0.1:0"])
-            // Each user of the machine can see arguments, and this may hold a password.
+            // Other users of the machine can see arguments, and this one may contain a password.
             .env("GATEPASS_STORE", store)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -76,7 +76,7 @@ impl Node {
         })
     }
 
-    /// Waits until it serves requests, those with tokens included.
+    /// Waits until the node serves requests, including those with tokens.
     pub(crate) fn wait(&mut self) -> anyhow::Result<()> {
         let begun = Instant::now();
         let stdout = self.process.stdout.take().context("waited for twice")?;
@@ -87,7 +87,7 @@ impl Node {
         let url =
             url.with_context(|| format!("{} does not start:\n{}", self.framework, self.log()))?;
         self.url = url.to_owned();
-        // A pipe that nothing reads would stop the node when it is full.
+        // If nothing reads the pipe, the node stops when it is full.
         thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
         let ready = format!("{}/ready", self.url);
         while !self
@@ -107,17 +107,17 @@ impl Node {
         Ok(())
     }
 
-    /// The URL of its page.
+    /// The URL of the node's page.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// The URL that says which user is logged in.
+    /// The URL that answers with the current user.
     pub(crate) fn me(&self) -> String {
         format!("{}/me", self.url)
     }
 
-    /// All that it logged.
+    /// Everything that the node logged.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -131,7 +131,7 @@ impl Node {
         self.session("/auth/refresh", &json!({"refresh_token": session.refresh}))
     }
 
-    /// Logs out, and says when that was answered.
+    /// Logs out, and returns when the node answered.
     pub(crate) fn logout(&self, path: &str, session: &Session) -> anyhow::Result<Instant> {
         let post = self.agent.post(format!("{}{path}", self.url));
         let answer = post
@@ -142,12 +142,12 @@ impl Node {
         Ok(answered)
     }
 
-    /// Fails unless it accepts the session's access token.
+    /// Fails unless the node accepts the session's access token.
     pub(crate) fn accepts(&self, session: &Session) -> anyhow::Result<()> {
         self.judges(session, 200)
     }
 
-    /// Fails unless it refuses the session's access token.
+    /// Fails unless the node refuses the session's access token.
     pub(crate) fn refuses(&self, session: &Session) -> anyhow::Result<()> {
         self.judges(session, 401)
     }
@@ -187,20 +187,20 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        // Both fail only for a process that is no more.
+        // Both calls fail only if the process has already ended.
         drop(self.process.kill());
         drop(self.process.wait());
     }
 }
 
 impl Session {
-    /// The header field that presents its access token.
+    /// The header field with the session's access token.
     pub(crate) fn bearer(&self) -> String {
         format!("Bearer {}", self.access)
     }
 }
 
-/// Something that is unlike anything else.
+/// A random text.
 pub(crate) fn random() -> anyhow::Result<String> {
     let mut bytes = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;

@@ -4,18 +4,18 @@ use std::{env, path::Path};
 
 use gatepass_servers::{Directory, Durability, Postgres, Redis, RedisCluster};
 
-/// A store, and the server that was started for it, until this is dropped.
+/// A store. If this program started its server, the server stops when this is dropped.
 pub(crate) struct Store {
-    /// Its name for the reader.
+    /// The name for the output.
     pub(crate) name: String,
-    /// The examples' `--store`.
+    /// The value of `--store` for the examples.
     pub(crate) location: String,
-    /// Whether it is gone with this, so that it holds no users of yours.
+    /// Whether the store belongs to this run, so that it holds no users of yours.
     pub(crate) is_own: bool,
     _server: Option<Server>,
 }
 
-/// Dropped with its directory.
+/// The server, which stops with this.
 #[expect(dead_code, reason = "held until it is dropped")]
 enum Server {
     Postgres(Postgres, Directory),
@@ -24,7 +24,7 @@ enum Server {
 }
 
 impl Store {
-    /// The store at the location `words`, or one that this starts by its name.
+    /// The store at the location `words`, or a new one of the kind `words`.
     pub(crate) fn choose(words: &str, files: &Path) -> anyhow::Result<Self> {
         let directory = || Directory::make(env::temp_dir().join("gatepass-servers"));
         let own = |location, server| {
@@ -35,7 +35,7 @@ impl Store {
                 _server: server,
             })
         };
-        // The server keeps what it acknowledges, as yours must.
+        // The server keeps the writes that it acknowledges, as yours must.
         let durability = Durability::Crash;
         match words {
             "postgres" => {
@@ -64,7 +64,7 @@ impl Store {
     fn given(words: &str) -> anyhow::Result<Self> {
         let (kind, rest) = words.split_once(':').unwrap_or((words, ""));
         let location = match kind {
-            // Each node runs in a directory of its own.
+            // Each node runs in its own directory.
             "sqlite" => format!("sqlite:{}", std::path::absolute(rest)?.display()),
             "postgres" | "postgresql" | "redis" | "rediss" => words.to_owned(),
             _ => anyhow::bail!(
@@ -73,7 +73,7 @@ impl Store {
             ),
         };
         Ok(Self {
-            // The rest may hold a password.
+            // The rest of the location may contain a password.
             name: format!("the given {kind}"),
             location,
             is_own: false,

@@ -1,4 +1,4 @@
-//! Asking all nodes again and again whether a token is accepted, while it ends.
+//! Asks all nodes repeatedly whether they accept a token while its session ends.
 
 use std::{
     sync::{
@@ -11,26 +11,27 @@ use std::{
 
 use ureq::Agent;
 
-/// How long after a logout was answered no node may accept a token of it any more.
+/// How long after the answer to a logout a node may still accept its token.
 pub(crate) const BOUND: Duration = Duration::from_secs(2);
 
-/// Between two questions: the nodes share a processor with each other, and with PostgreSQL.
+/// The pause between two requests. The nodes share a processor with each other, and with
+/// PostgreSQL.
 const PAUSE: Duration = Duration::from_millis(1);
-/// For how long a node is asked after the bound, since what is refused must stay so.
+/// How long to ask a node after the bound: it must not accept the token again.
 const AFTERWARDS: Duration = Duration::from_millis(250);
 
-/// Threads that ask, one for each node.
+/// The threads that send the requests, one for each node.
 pub(crate) struct Watch {
     over: Arc<AtomicBool>,
     nodes: Vec<JoinHandle<Vec<Asked>>>,
 }
 
-/// One question.
+/// A request.
 #[derive(Clone, Copy)]
 struct Asked {
     sent: Instant,
     answered: Instant,
-    /// None: no answer.
+    /// `None` means no answer.
     status: Option<u16>,
 }
 
@@ -40,12 +41,12 @@ pub(crate) struct Outcome {
     pub(crate) nodes: Vec<Seen>,
 }
 
-/// A node's answers before and after it.
+/// The answers of a node before and after a logout.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Seen {
-    /// How long after the answer to the logout it refused first.
+    /// How long after the answer to the logout the node first refused the token.
     refused: Option<Duration>,
-    /// The longest time after that answer at which a request was sent that it accepted.
+    /// How long after that answer the last accepted request was sent.
     accepted: Option<Duration>,
     /// Whether it accepted the token after it had refused it.
     forgot: bool,
@@ -63,7 +64,7 @@ impl Watch {
         Self { over, nodes }
     }
 
-    /// Goes on until the bound is over; the logout was answered at `ended`.
+    /// Continues until the bound is over. The logout was answered at `ended`.
     pub(crate) fn end(self, what: String, ended: Instant) -> Outcome {
         thread::sleep(BOUND + AFTERWARDS);
         self.over.store(true, Ordering::Relaxed);
@@ -89,7 +90,7 @@ fn ask(url: &str, bearer: &str, over: &AtomicBool) -> Vec<Asked> {
         let answer = agent.get(url).header("authorization", bearer).call();
         let status = answer.ok().map(|answer| {
             let status = answer.status().as_u16();
-            // Read to its end, so that the connection can be used again.
+            // Read to the end, so that the agent can reuse the connection.
             drop(answer.into_body().read_to_vec());
             status
         });
@@ -118,7 +119,7 @@ impl Seen {
         }
     }
 
-    /// Whether it learned of the logout, in time and for good.
+    /// Whether the node learned of the logout in time, and never forgot it.
     fn is_right(&self) -> bool {
         let late = self.accepted.is_some_and(|accepted| accepted >= BOUND);
         self.refused.is_some() && !late && !self.forgot
@@ -139,7 +140,7 @@ impl Seen {
 }
 
 impl Outcome {
-    /// Whether each node learned of it, in time and for good.
+    /// Whether each node learned of the logout in time, and never forgot it.
     pub(crate) fn is_right(&self) -> bool {
         self.nodes.iter().all(Seen::is_right)
     }
@@ -165,7 +166,7 @@ mod tests {
     #[test]
     fn a_node_is_right_that_refuses_in_time_and_for_good() {
         let ended = Instant::now() + Duration::from_secs(60);
-        // Milliseconds before or after the logout's answer at which it was asked, and the status.
+        // The time of each request in milliseconds relative to the logout's answer, and its status.
         let seen = |asked: &[(i64, u16)]| {
             let asked: Vec<_> = asked
                 .iter()

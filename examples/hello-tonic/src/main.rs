@@ -1,4 +1,4 @@
-//! A gRPC method behind a login, which is over HTTP on the same port.
+//! A gRPC method behind a login. Users log in over HTTP, on the same port.
 //!
 //! ```sh
 //! cargo run -p hello-tonic

@@ -1,5 +1,6 @@
-//! Recipes: one small program for each question that an application asks of gatepass. A longer one
-//! is a folder, whose `main.rs` has the part that is gatepass's. Each has its tests beside it.
+//! Recipes: one small program for each question that an application asks about gatepass. A longer
+//! recipe is a folder. Its `main.rs` has the part that uses gatepass. Each recipe has its own
+//! tests.
 //!
 //! | question | program |
 //! |---|---|
@@ -34,8 +35,8 @@ use std::error::Error;
 use axum::Router;
 use tokio::net::TcpListener;
 
-/// Serves `app` on 127.0.0.1:3000, and writes its log. In production, cut off clients that send
-/// half a request, as the README of `gatepass-axum` shows.
+/// Serves `app` on 127.0.0.1:3000, and writes its log. In production, limit how long a client may
+/// take to send a request, as the README of `gatepass-axum` shows.
 ///
 /// # Errors
 ///

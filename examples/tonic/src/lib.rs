@@ -1,7 +1,7 @@
 //! The example application in [tonic]: what an application of your own would write.
 //!
-//! The routes of the other examples are the methods of one gRPC service; login, refresh and logout
-//! are the same HTTP endpoints, on the same port, with the description of them.
+//! The routes of the other examples are the methods of one gRPC service. Login, refresh and logout
+//! are the same HTTP endpoints, on the same port, with their OpenAPI description.
 
 mod middleware;
 #[expect(
@@ -37,12 +37,12 @@ use self::{
     service::Service,
 };
 
-/// How long ago a login may be for a transfer.
+/// Maximum age of the login for a transfer.
 const RECENT: Duration = Duration::from_secs(300);
-/// How long a call may take until its answer begins, unless the client wants it sooner: longer than
-/// the HTTP endpoints may, which have an answer of their own for that.
+/// How long a call may take until its answer begins, unless the client sets a shorter time. Longer
+/// than for the HTTP endpoints, which have their own answer for a timeout.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a connection may be silent before the server asks whether the client is there.
+/// How long a connection may be silent before the server checks that the client is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// The whole application.
@@ -56,8 +56,8 @@ pub fn routes(app: &App) -> Router {
     let account = AccountServer::new(Service::new(app));
     let path = |method: &str| format!("/{SERVICE_NAME}/{method}");
 
-    // One gate for all methods, those to come included; one of its own for each that requires
-    // more, or less. A service whose methods all require the same needs no paths:
+    // One gate for all methods, including future ones. Methods with other requirements have gates
+    // of their own. If all methods of a service have the same requirements, it needs no paths:
     // `Routes::new(gate.named_layer(account))`.
     let recently = gate.clone().require(Requirements::new().max_age(RECENT));
     let strictly = gate
@@ -75,7 +75,7 @@ pub fn routes(app: &App) -> Router {
     let json = [(CONTENT_TYPE, "application/json")];
     let endpoints = gatepass_axum::routes(app.endpoints.clone())
         .route("/openapi.json", get(async move || (json, openapi)))
-        // For probes, most of which speak HTTP alone.
+        // For probes. Most of them speak only HTTP.
         .route("/ready", get(async move || readiness(&ready)));
     middleware::of_methods(methods).merge(of_endpoints(endpoints))
 }
@@ -87,7 +87,8 @@ fn readiness(app: &App) -> StatusCode {
     }
 }
 
-/// Runs the application, as its command line says, with the routes that `router` makes.
+/// Runs the application with the settings of the command line, and with the routes that `router`
+/// makes.
 ///
 /// # Errors
 ///
@@ -100,19 +101,18 @@ pub async fn run(router: impl FnOnce(&App) -> Router) -> anyhow::Result<()> {
     example_app::drained(async { server.await.map_err(io::Error::other) }).await
 }
 
-/// Serves `router` to those who connect to `listener`, until `shutdown` resolves and all calls are
-/// answered.
+/// Serves the clients of `listener`, until `shutdown` resolves and all calls are answered.
 ///
 /// # Errors
 ///
-/// The error that the server ended with.
+/// The error with which the server ended.
 pub async fn serve(
     router: Router,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     Server::builder()
-        // Those who log in need not speak HTTP/2.
+        // Clients that log in need not speak HTTP/2.
         .accept_http1(true)
         .timeout(TIMEOUT)
         .http2_keepalive_interval(Some(KEEP_ALIVE))

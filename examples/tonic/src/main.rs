@@ -1,4 +1,4 @@
-//! Runs the example application in tonic: `cargo run -p example-tonic`, with `--help` for its
+//! Runs the example application in tonic: `cargo run -p example-tonic`. Add `-- --help` for its
 //! settings.
 
 use std::process::ExitCode;

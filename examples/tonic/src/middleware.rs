@@ -1,4 +1,4 @@
-//! The layers that any service wants around its routes.
+//! The layers that every service needs around its routes.
 
 use axum::{
     Router,
@@ -13,21 +13,21 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-/// Around all, the outermost first.
+/// The layers around all routes, the outermost first.
 pub fn around(app: &App, routes: Router) -> Router {
     routes.layer(
         ServiceBuilder::new()
             .layer(middleware::identify())
             .layer(middleware::hide_credentials())
             .layer(middleware::tell_id())
-            // Pages of browsers call the endpoints, and never gRPC.
+            // Pages of browsers call the endpoints, but never gRPC.
             .layer(middleware::cors(app)),
     )
 }
 
-/// Around the methods of gRPC, whose outcome is not in the HTTP status.
+/// The layers around the methods of gRPC. The result of a call is not in its HTTP status.
 pub(crate) fn of_methods(routes: Router) -> Router {
-    // A fault of the client is no failure of ours.
+    // The log doesn't count these faults of a client as failures.
     let failures = GrpcErrorsAsFailures::new()
         .with_success(GrpcCode::InvalidArgument)
         .with_success(GrpcCode::PermissionDenied)
@@ -41,7 +41,7 @@ pub(crate) fn of_methods(routes: Router) -> Router {
     )
 }
 
-/// Around the HTTP endpoints.
+/// The layers around the HTTP endpoints.
 pub fn of_endpoints(routes: Router) -> Router {
     let log = TraceLayer::new_for_http()
         .make_span_with(middleware::span)
@@ -54,8 +54,8 @@ pub fn of_endpoints(routes: Router) -> Router {
     )
 }
 
-/// Says where axum's own server says it from whose address a request came; the list of sessions
-/// shows it.
+/// Stores the address of the client in the same extension as axum's own server. The list of
+/// sessions shows it.
 async fn with_peer(mut request: Request) -> Request {
     let peer = request.extensions().get::<TcpConnectInfo>();
     if let Some(peer) = peer.and_then(TcpConnectInfo::remote_addr) {

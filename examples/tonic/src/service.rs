@@ -50,7 +50,7 @@ impl Account for Service {
         Ok(Response::new(identity(request.pass()?)))
     }
 
-    /// Says itself who may keep its answer, so that the gate doesn't.
+    /// Sets its own `Cache-Control`, so the gate adds none.
     async fn strict(&self, request: Request<()>) -> Result<Response<Identity>, Status> {
         let mut answer = Response::new(identity(request.pass()?));
         let no_store = MetadataValue::from_static("no-store");
@@ -109,7 +109,7 @@ impl Account for Service {
     }
 }
 
-/// The stream of a response that ends with its session.
+/// A stream that ends with its session.
 type Lines = Pin<Box<dyn Stream<Item = Result<Line, Status>> + Send>>;
 
 fn line(text: impl Into<String>) -> Line {

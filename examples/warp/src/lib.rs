@@ -24,7 +24,7 @@ use warp::{
 
 pub use self::{middleware::service, serve::serve};
 
-/// How long ago a login may be for a transfer, or for the deletion of the account.
+/// Maximum age of the login for a transfer, or for the deletion of the account.
 const RECENT: Duration = Duration::from_secs(300);
 
 /// The scopes of an administrator's token.
@@ -34,7 +34,8 @@ impl RequiredScopes for Admin {
     const SCOPES: &'static [&'static str] = &["admin"];
 }
 
-/// Runs the application, as its command line says, with the routes that `routes` makes.
+/// Runs the application with the settings of the command line, and with the routes that `routes`
+/// makes.
 ///
 /// # Errors
 ///
@@ -79,7 +80,7 @@ pub fn routes(
     let profile = gated(warp::path!("profile").and(warp::post()), gate.clone(), me);
     let admin_route = gated(warp::path!("admin").and(get()), gate.clone(), admin);
 
-    // A gate of its own for each route that requires more, or less.
+    // Routes with other requirements have gates of their own.
     let recently = gate.clone().require(Requirements::new().max_age(RECENT));
     let transfer = gated(
         warp::path!("transfer").and(warp::post()),
@@ -93,7 +94,7 @@ pub fn routes(
     let anybody = gate.clone().require(Requirements::new().optional());
     let maybe_route = gated(warp::path!("maybe").and(get()), anybody, maybe);
 
-    // A browser shows the page, and runs no script that could refresh its cookies.
+    // A browser shows this page directly. The page runs no script that could refresh the cookies.
     let pages = gate
         .clone()
         .auto_refresh(&app.authority)
@@ -147,7 +148,7 @@ fn own_account(
 }
 
 /// The body of a request for a new password, unless it is too long. warp's own filters would reject
-/// that one, and warp would then ask the routes that come after this one.
+/// a long body, and warp would then try the next routes.
 async fn read(parts: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Option<Vec<u8>> {
     let mut parts = pin!(parts);
     let mut body = Vec::new();
@@ -252,11 +253,11 @@ async fn account(Auth(pass): Auth) -> impl Reply {
     answer
 }
 
-/// Not `/me/`, which `path!("me")` matches, too.
+/// Rejects paths such as `/me/`, which `path!("me")` also matches.
 fn to_the_letter() -> impl Filter<Extract = (), Error = Rejection> + Copy + Send + Sync + 'static {
     full_path()
         .and_then(|path: String| {
-            // A target without a path is not the home page, which `path::end` takes it for.
+            // A target without a path is not the home page, although `path::end` matches it.
             let exact = path == "/" || !(path.is_empty() || path.ends_with('/'));
             ready(if exact {
                 Ok(())
@@ -267,7 +268,7 @@ fn to_the_letter() -> impl Filter<Extract = (), Error = Rejection> + Copy + Send
         .untuple_one()
 }
 
-/// The answer with the right methods where all else has refused the request's: warp's own has none.
+/// The 405 with the right `Allow` if no route takes the method. warp's own 405 has no `Allow`.
 fn wrong_method(
     app: &App,
 ) -> impl Filter<Extract = (impl Reply + use<>,), Error = Rejection>
@@ -294,7 +295,7 @@ fn wrong_method(
     })
 }
 
-/// To warp, `HEAD` is a method like any other.
+/// In warp, `get()` doesn't include `HEAD`.
 fn get() -> impl Filter<Extract = (), Error = Rejection> + Copy + Send + Sync + 'static {
     warp::get().or(warp::head()).unify()
 }
@@ -307,7 +308,7 @@ async fn admin(admin: Scoped<Admin>) -> impl Reply {
     reply::json(&example_app::me(admin.pass()))
 }
 
-/// Says itself who may keep its answer, so that the gate doesn't.
+/// Sets its own `Cache-Control`, so the gate adds none.
 async fn strict(Auth(pass): Auth) -> impl Reply {
     let answer = reply::json(&example_app::me(&pass));
     reply::with_header(answer, CACHE_CONTROL, "no-store")

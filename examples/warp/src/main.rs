@@ -1,4 +1,4 @@
-//! Runs the example application in warp: `cargo run -p example-warp`, with `--help` for its
+//! Runs the example application in warp: `cargo run -p example-warp`. Add `-- --help` for its
 //! settings.
 
 use std::process::ExitCode;

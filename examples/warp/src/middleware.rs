@@ -1,8 +1,8 @@
-//! The layers that any service wants around its routes.
+//! The layers that every service needs around its routes.
 //!
-//! It is tower-http's, around the routes as a [`warp::service`]: warp has nothing that cuts a
-//! request off or names it, and its `cors` refuses the pages of the service's own origin as soon as
-//! others are listed.
+//! They come from tower-http, and wrap the routes as a [`warp::service`]. warp has no timeout and
+//! no request ids. Its `cors` refuses the pages of the service's own origin if the list has other
+//! origins.
 
 use std::convert::Infallible;
 
@@ -34,7 +34,7 @@ where
     let log = TraceLayer::new_for_http()
         .make_span_with(middleware::span)
         .on_response(middleware::log_response());
-    // The outermost first.
+    // The outermost layer first.
     ServiceBuilder::new()
         .layer(middleware::identify())
         .layer(middleware::hide_credentials())

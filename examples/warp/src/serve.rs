@@ -1,4 +1,4 @@
-//! Serving with the address of each connection, which the list of sessions shows.
+//! Serves with the address of each connection, for the list of sessions.
 
 use std::{convert::Infallible, io};
 
@@ -10,11 +10,11 @@ use hyper::{
 use tokio::net::TcpListener;
 use tower::{Service, ServiceExt};
 
-/// Serves until `shutdown`, and then finishes the requests that are under way.
+/// Serves until `shutdown`, and then finishes the requests in progress.
 ///
 /// # Errors
 ///
-/// None: the result is that of the other servers.
+/// Never fails: other servers return the same type.
 pub async fn serve<S, B>(
     listener: TcpListener,
     service: S,

@@ -1,4 +1,4 @@
-//! Responses that stay open, and end with their session.
+//! Responses that stay open until their session ends.
 
 use std::convert::Infallible;
 
@@ -27,7 +27,7 @@ pub(crate) fn routes(
 async fn web_socket(upgrade: Ws, connection: Connection) -> impl Reply {
     upgrade.on_upgrade(async move |socket| {
         let talk = async |socket: &mut WebSocket| {
-            // It ends when the client is gone.
+            // The task ends when the client is gone.
             let _ = talk(&connection, socket).await;
         };
         connection.websocket(socket, talk).await;
@@ -53,7 +53,7 @@ async fn talk(connection: &Connection, socket: &mut WebSocket) -> Result<(), war
 }
 
 async fn events(connection: Connection) -> impl Reply {
-    // warp writes no space after the colon, and the other frameworks do.
+    // warp writes no space after the colon, unlike the other frameworks.
     let ticks = example_app::ticks()
         .map(|tick| Ok::<_, Infallible>(Event::default().data(format!(" {tick}"))));
     sse::reply(connection.events(ticks))

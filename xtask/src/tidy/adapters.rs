@@ -25,7 +25,8 @@ const ADAPTERS: &[&str] = &[
 /// The file that maps replies to gRPC's statuses. It is a conversion under another name.
 const GRPC: &str = "crates/gatepass-tonic/src/rejection.rs";
 
-/// The headers that gatepass reads or writes, and the headers with the address of a client.
+/// The headers that gatepass reads or writes, and headers about the client and the site that a
+/// request comes from.
 const HEADERS: &[&str] = &[
     "authorization",
     "cache-control",

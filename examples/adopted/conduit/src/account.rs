@@ -1,4 +1,4 @@
-//! The row of a user, which gates load.
+//! The row of a user. Gates load it.
 
 use axum::{
     Json,
@@ -8,7 +8,7 @@ use gatepass::Subject;
 use serde_json::{Value, json};
 use sqlx::{FromRow, PgPool, Row, postgres::PgRow};
 
-/// An answer with a token, which no cache may keep.
+/// An answer with a token. No cache may keep it.
 pub(crate) type UserReply = ([(HeaderName, &'static str); 1], Json<Value>);
 
 /// A user's row.
@@ -33,7 +33,7 @@ impl FromRow<'_, PgRow> for Account {
 }
 
 impl Account {
-    /// The user of a session, whose subject is the id.
+    /// The user of a session. The subject of the session is the user's id.
     pub(crate) async fn find(pool: &PgPool, subject: &Subject) -> sqlx::Result<Option<Self>> {
         let Ok(id) = subject.as_str().parse::<i64>() else {
             return Ok(None);

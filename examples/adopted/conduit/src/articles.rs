@@ -1,4 +1,4 @@
-//! Articles, their tags, and who likes them.
+//! Articles, their tags, and their favourites.
 
 mod query;
 
@@ -184,7 +184,7 @@ async fn answer(
     Ok(Json(json!({ "article": article })))
 }
 
-/// The id of an article that its author wants to change.
+/// The id of an article that `author` may change.
 async fn own(conduit: &Conduit, author: &Account, slug: &str) -> Result<i64, ApiError> {
     let article = find(&conduit.pool, None, slug).await?;
     if article.author_id != author.id {

@@ -1,4 +1,4 @@
-//! The users may log in; their sessions.
+//! Logins and sessions of the users.
 
 use std::{error::Error, time::Duration};
 
@@ -13,11 +13,11 @@ use sqlx::PgPool;
 
 use crate::{account::Account, error};
 
-/// How long a token lives. Its session ends with it, unless the client asks for its user before.
+/// The lifetime of a token. The session ends with it, unless the client asks for its user before.
 const TOKEN_TTL: Duration = Duration::from_secs(14 * 86_400);
 
-/// The accounts with their passwords. The subject of a session is the id, which no other account
-/// will ever have.
+/// The accounts with their passwords. The subject of a session is the account's id, which no other
+/// account will ever have.
 pub(crate) struct Accounts {
     pub(crate) pool: PgPool,
     pub(crate) passwords: Passwords,
@@ -86,7 +86,8 @@ pub(crate) fn users(pool: PgPool) -> Users<Account> {
     })
 }
 
-/// Logout and the list of sessions. The application has a login of its own, and no OAuth.
+/// The endpoints for logout and for the list of sessions. The application has its own login, and no
+/// OAuth.
 pub(crate) fn endpoints(authority: Authority) -> Result<Endpoints, Box<dyn Error + Send + Sync>> {
     let endpoints = Endpoints::builder(authority).mount("/api/user").only([
         Endpoint::Logout,

@@ -1,4 +1,4 @@
-//! JSON bodies and queries, with the API's own errors.
+//! JSON bodies and queries, with errors in the API's own format.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::error::ApiError;
 
-/// How long a client may take to send a body. axum itself waits without end.
+/// How long a client may take to send a body. axum itself has no limit.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A JSON body.
@@ -44,7 +44,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// The text of a member that must be there.
+/// The text of a required member.
 pub(crate) fn required(member: &'static str, text: Option<String>) -> Result<String, ApiError> {
     match text {
         Some(text) if text.contains('\0') => Err(ApiError::nul(member)),
@@ -53,7 +53,7 @@ pub(crate) fn required(member: &'static str, text: Option<String>) -> Result<Str
     }
 }
 
-/// The value of a member that a client changes if it is there. Then it must not be blank or null.
+/// The value of a member, if the client wants to change it. It must not be blank or null.
 pub(crate) fn changed(
     member: &'static str,
     text: Option<Option<String>>,
@@ -61,7 +61,7 @@ pub(crate) fn changed(
     text.map(|text| required(member, text)).transpose()
 }
 
-/// Tells a member that is null (`Some(None)`) from one that is missing (`None`).
+/// Distinguishes a member that is null (`Some(None)`) from one that is missing (`None`).
 pub(crate) fn nullable<'d, T: Deserialize<'d>, D: Deserializer<'d>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {

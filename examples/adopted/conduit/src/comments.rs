@@ -24,7 +24,7 @@ use crate::{
 struct Comment {
     id: i64,
     created_at: String,
-    /// The same, since nothing changes a comment.
+    /// The same as `created_at`, because nothing changes a comment.
     updated_at: String,
     body: String,
     author: Profile,
@@ -106,7 +106,7 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The comments on an article as `reader` sees them, or the one with this id.
+/// The comments on an article as `reader` sees them, or only the comment with this id.
 async fn comments(
     conduit: &Conduit,
     reader: Option<i64>,

@@ -13,16 +13,16 @@ use gatepass_axum::AuthRejection;
 use serde_json::{Value, json};
 
 pub(crate) enum ApiError {
-    /// A member has a value that the API doesn't take.
+    /// A member with an invalid value.
     Invalid(&'static str, String),
-    /// Another user or article has it.
+    /// The value belongs to another user or article.
     Taken(String),
-    /// It is another user's.
+    /// The object belongs to another user.
     Forbidden(&'static str),
     NotFound(&'static str),
-    /// The body was not there in time.
+    /// The body didn't arrive in time.
     TooSlow,
-    /// gatepass has refused it, and its response is complete.
+    /// gatepass refused the request. Its response is complete.
     Rejected(AuthRejection),
     /// The database failed, or too many passwords wait to be hashed.
     Unavailable(StoreError),
@@ -30,7 +30,7 @@ pub(crate) enum ApiError {
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// PostgreSQL's code for a text that it can't keep: one with NUL.
+/// PostgreSQL's code for a text that it can't store: a text with NUL.
 const NO_TEXT: &str = "22021";
 
 impl ApiError {
@@ -63,7 +63,7 @@ impl From<sqlx::Error> for ApiError {
         });
         let code = error.as_database_error().and_then(|error| error.code());
         match violated {
-            // The constraints have the names of the members.
+            // The constraints are named after the members.
             Some(member) => Self::Taken(member),
             None if code.as_deref() == Some(NO_TEXT) => Self::nul("request"),
             None => Self::Failed(error.into()),
@@ -100,7 +100,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// An answer of gatepass itself, in the format of this API.
+/// A refusal or an error of gatepass, in the format of this API.
 pub(crate) fn of_gatepass(_: &RequestHead<'_>, problem: &Problem, reply: Reply) -> Reply {
     let errors = match problem.reason() {
         "bad_credentials" => errors("credentials", "invalid"),

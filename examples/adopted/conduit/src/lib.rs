@@ -1,16 +1,17 @@
-//! An existing JSON API that has moved in: the server of Conduit, the blog of the [RealWorld]
-//! project, in axum over PostgreSQL.
+//! An existing JSON API that has moved to gatepass: the server of Conduit, the blog of the
+//! [RealWorld] project, in axum over PostgreSQL.
 //!
-//! Its clients were written before gatepass, and nothing changes for them:
+//! The clients were written before gatepass, and nothing changes for them:
 //!
-//! * They send `Authorization: Token eyJ…`, and get their token as the member `token` of a user.
+//! * They send `Authorization: Token eyJ…`, and get their token in the member `token` of a user.
 //! * They keep this one token, and don't know refresh tokens. A session is access-only, and `GET
 //!   /api/user` brings a fresh token after half of its life.
 //! * An error is `{"errors":{"token":["is missing"]}}`, also if gatepass refuses the request.
 //! * Anonymous readers see articles; users also see whether they follow an author.
 //!
-//! New are `POST /api/user/logout`, `POST /api/user/logout-all` and the list of sessions, `GET
-//! /api/user/sessions`. A new password ends the other sessions in the same transaction.
+//! The API has new routes: `POST /api/user/logout`, `POST /api/user/logout-all`, and `GET
+//! /api/user/sessions` for the list of sessions. A new password ends the other sessions in the same
+//! transaction.
 //!
 //! | file | the part that gatepass replaced |
 //! |---|---|
@@ -28,8 +29,8 @@
 //! curl localhost:3000/api/user -H "Authorization: Token $token"
 //! ```
 //!
-//! `tests/it` has the rules of the RealWorld API. Run them with `cargo nextest run -p
-//! example-conduit`. They need the server that `cargo xtask servers` starts.
+//! The tests in `tests/it` check the rules of the RealWorld API. Run them with `cargo nextest run
+//! -p example-conduit`. They need the servers that `cargo xtask servers` starts.
 //!
 //! [RealWorld]: https://github.com/realworld-apps/realworld
 
@@ -82,7 +83,7 @@ pub async fn app(
         .execute(&pool)
         .await?;
     let passwords = Passwords::new()?;
-    // Over a pool of its own: axum drops a handler whose client hangs up, perhaps while it begins a
+    // A separate pool: axum drops a handler whose client hangs up, perhaps while it begins a
     // transaction, and sqlx then gives that connection to the next caller.
     let sessions = PostgresStore::connect(database).await?;
     let accounts = Accounts {

@@ -1,4 +1,4 @@
-//! The users as others see them, and who follows whom.
+//! Public profiles of the users, and who follows whom.
 
 use axum::{
     Json,

@@ -1,4 +1,4 @@
-//! Registration, login, and the user who is logged in.
+//! Registration, login, and the current user.
 
 use axum::{
     extract::State,
@@ -58,8 +58,8 @@ pub(crate) async fn register(
     Ok((StatusCode::CREATED, body))
 }
 
-/// The member that another user has. It spares the server a hash. The table has the last word:
-/// another registration may come while the password is hashed.
+/// The member whose value another user has, if any. This check saves a hash. The table still
+/// decides: another registration may come while the server hashes the password.
 async fn taken(pool: &PgPool, username: &str, email: &str) -> sqlx::Result<Option<String>> {
     let find = "SELECT CASE WHEN username = $1 THEN 'username' ELSE 'email' END AS member
         FROM users WHERE username = $1 OR lower(email) = lower($2)
@@ -94,8 +94,8 @@ pub(crate) async fn log_in(
     Ok(account.with_token(delivered.issued().access_token.as_str()))
 }
 
-/// Answers with the user and a token. A token lives for 14 days, and is renewed once 7 have
-/// passed. So a client that asks at least once a week stays logged in.
+/// Answers with the user and a token. A token lives for 14 days, and this call renews it after 7
+/// days. So a client that asks at least once a week stays logged in.
 pub(crate) async fn current(
     State(conduit): State<Conduit>,
     Auth(pass): Auth,
@@ -158,7 +158,7 @@ pub(crate) async fn update(
         .bind(user.image.flatten())
         .fetch_one(&mut *transaction)
         .await?;
-    // The body may have taken long, and the session may have ended meanwhile. The row is locked.
+    // The client may send its body slowly, and the session may end meanwhile. So lock the row.
     let strict = Requirements::new().staleness(Staleness::Strict);
     let verified = conduit.authority.verifier().verify(token.as_str(), &strict);
     let verified = verified.await;

@@ -17,7 +17,7 @@ const WRONG: &str = "This is not your password.";
 
 #[derive(Deserialize)]
 pub(crate) struct Asked {
-    /// The page to show after the login. Its type refuses a way to another host.
+    /// The page to show after the login. The type refuses paths to another host.
     return_to: Option<LocalPath>,
     reason: Option<String>,
 }
@@ -76,8 +76,8 @@ pub(crate) struct NewUser {
     password: String,
 }
 
-/// Adds a user, and logs this browser in. [`SameSite`] keeps other sites from logging it in as a
-/// user whom they know.
+/// Adds a user, and logs this browser in. [`SameSite`] stops another site that wants to log the
+/// browser in as a user of its choice.
 pub(crate) async fn register(
     state: web::Data<State>,
     _: SameSite,
@@ -124,8 +124,8 @@ pub(crate) struct Passwords {
     new: String,
 }
 
-/// Changes the password, and logs all other browsers out. A wrong password counts like one at a
-/// login.
+/// Changes the password, and logs out all other browsers. A wrong current password counts as a
+/// failed login.
 pub(crate) async fn change_password(
     state: web::Data<State>,
     Auth(pass): Auth,
@@ -144,7 +144,7 @@ pub(crate) async fn change_password(
     }
     let attempt = state.authority.login_attempt(&account.name, &device).await;
     let attempt = attempt.map_err(|error| state.failed(error, &request))?;
-    // The gate keeps an account for half a minute: ask for the hash that is there now.
+    // The gate keeps an account for half a minute, so read the current hash.
     let now = state.users.find(pass.subject()).await;
     let now = now.map_err(|error| state.failed(error, &request))?;
     let now = now.ok_or(Failed::NotFound)?;

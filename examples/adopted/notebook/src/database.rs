@@ -1,4 +1,4 @@
-//! The site's own tables, in the file that also has the sessions.
+//! The site's own tables, in the same file as the sessions.
 
 use std::{
     error::Error,
@@ -12,7 +12,7 @@ use gatepass::StoreError;
 use rusqlite::Connection;
 use tokio::task::spawn_blocking;
 
-/// Tables of gatepass begin with `gatepass_`.
+/// The tables of gatepass begin with `gatepass_`.
 const MAKE: &str = "
     CREATE TABLE IF NOT EXISTS users (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -32,17 +32,17 @@ pub(crate) struct Database(Arc<Mutex<Connection>>);
 impl Database {
     pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
         let connection = Connection::open(path)?;
-        // The sessions' writer holds the file's lock for moments at a time.
+        // gatepass's writer holds the file's lock for moments at a time.
         connection.busy_timeout(Duration::from_secs(2))?;
         // A session that a new password has ended must not come back after a power failure. The
-        // second one is for macOS.
+        // second setting is for macOS.
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON")?;
         connection.execute_batch("PRAGMA foreign_keys = ON")?;
         connection.execute_batch(MAKE)?;
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
-    /// Asks the database off the async threads.
+    /// Runs a query outside the async threads.
     pub(crate) async fn ask<T, E>(
         &self,
         query: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,

@@ -57,7 +57,7 @@ pub(crate) async fn page(
     Ok(html::ok("Devices", &main))
 }
 
-/// All pages of the list.
+/// All sessions, from each page of the list.
 async fn sessions(state: &State, subject: &Subject) -> Result<Vec<Session>, Error> {
     let mut sessions = Vec::new();
     let mut next: Option<SessionNumber> = None;
@@ -71,7 +71,7 @@ async fn sessions(state: &State, subject: &Subject) -> Result<Vec<Session>, Erro
     }
 }
 
-/// In whole hours: a more exact time would tell a thief when to use a copied cookie.
+/// Rounded to hours: a more exact time would tell a thief when to use a copied cookie.
 fn unseen(time: Duration) -> String {
     match time.as_secs() / 3600 {
         0 => "seen in the last hour".to_owned(),

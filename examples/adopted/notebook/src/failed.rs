@@ -1,4 +1,4 @@
-//! Requests that fail, as pages.
+//! Pages for failed requests.
 
 use std::fmt;
 
@@ -12,10 +12,10 @@ pub(crate) const TOO_MANY_ATTEMPTS: &str = "Too many attempts. Wait a few minute
 
 #[derive(Debug)]
 pub(crate) enum Failed {
-    /// gatepass has refused it, and its response is complete.
+    /// gatepass refused the request. Its response is complete.
     Rejected(AuthRejection),
     NotFound,
-    /// The form was not there in time.
+    /// The form didn't arrive in time.
     TooSlow,
 }
 
@@ -53,7 +53,7 @@ impl ResponseError for Failed {
     }
 }
 
-/// A refusal or a failure of gatepass as a page. The status and the headers stay.
+/// A refusal or an error of gatepass as a page. The status and the headers stay.
 pub(crate) fn of_gatepass(_: &RequestHead<'_>, problem: &Problem, reply: Reply) -> Reply {
     let text = match problem.reason() {
         "cross_site" => "This form came from another site, so nothing was done.",

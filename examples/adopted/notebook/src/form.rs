@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::failed::Failed;
 
-/// How long a browser may take to send a form. actix-web itself waits without end.
+/// How long a browser may take to send a form. actix-web itself has no limit.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The fields of a form.

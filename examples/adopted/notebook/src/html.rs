@@ -7,7 +7,7 @@ use actix_web::{
     http::{StatusCode, header::ContentType},
 };
 
-/// A text in a page, as its characters and never as markup.
+/// A text in a page. Its characters are never markup.
 pub(crate) struct Text<'t>(pub(crate) &'t str);
 
 impl fmt::Display for Text<'_> {
@@ -26,7 +26,7 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// A page with this markup in its middle.
+/// A page with `main` as its content.
 pub(crate) fn page(title: &str, main: &str) -> String {
     let title = Text(title);
     format!(
@@ -48,7 +48,7 @@ pub(crate) fn menu(user: &str) -> String {
     )
 }
 
-/// A message above a form, or nothing if there is none.
+/// A message above a form, or nothing if `text` is empty.
 pub(crate) fn message(text: &str) -> String {
     match text {
         "" => String::new(),
@@ -66,7 +66,7 @@ pub(crate) fn answer(status: StatusCode, title: &str, main: &str) -> HttpRespons
         .body(page(title, main))
 }
 
-/// Shows another page after a form was done.
+/// Redirects to another page after a form.
 pub(crate) fn see(path: &str) -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header(("location", path))

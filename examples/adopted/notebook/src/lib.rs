@@ -1,5 +1,5 @@
-//! An existing site that has moved in: a notebook with pages, forms and redirects and without
-//! JavaScript, in actix-web over SQLite.
+//! An existing site that has moved to gatepass: a notebook with pages, forms and redirects and
+//! without JavaScript, in actix-web over SQLite.
 //!
 //! | page | form |
 //! |---|---|
@@ -10,10 +10,10 @@
 //! | `GET /devices` lists the user's devices | `POST /devices/{id}/end`, `POST /devices/end-all` |
 //! | | `POST /logout` |
 //!
-//! A page that needs a user sends the browser to `/login`, which brings it back. A login with
-//! "remember me" lasts for months, another one until the browser is closed. A page stays logged in
-//! while it is used (`auto_refresh`). gatepass judges whether a form comes from the site's own
-//! pages (CSRF): the forms have no hidden token.
+//! A page that needs a user sends the browser to `/login`, and the login brings it back. A login
+//! with "remember me" lasts for months. Any other login lasts until the browser is closed. A page
+//! stays logged in while it is used (`auto_refresh`). gatepass checks that a form comes from the
+//! site's own pages (CSRF), so the forms have no hidden token.
 //!
 //! | file | the part that gatepass replaced |
 //! |---|---|

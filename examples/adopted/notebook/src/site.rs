@@ -38,8 +38,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Opens the database, which also has the sessions. `url` is where browsers find the site. If
-    /// it begins with `http:`, as it does on your own machine, the cookies work without TLS.
+    /// Opens the database, which also stores the sessions. Browsers find the site at `url`. If it
+    /// begins with `http:`, for example on your own machine, the cookies work without TLS.
     ///
     /// ```no_run
     /// use example_notebook::Site;
@@ -114,7 +114,8 @@ impl Site {
                 .wrap(headers)
                 .configure(|config| site.configure(config))
         });
-        // A browser that hangs up while its password is hashed gives its place to others.
+        // If a browser hangs up while its password waits to be hashed, another login gets its
+        // place.
         let server = server.h1_allow_half_closed(false).shutdown_timeout(1);
         Ok(server.listen(listener)?.run())
     }
@@ -128,7 +129,7 @@ impl Site {
         config
             .app_data(web::Data::new(self.state.clone()))
             .route("/", web::get().to(notes::home).wrap(visitor))
-            // Before the endpoints, which have the same path for the form.
+            // Before the endpoints, because the form has the same path.
             .route(LOGIN, web::get().to(account::login_page))
             .route("/register", web::get().to(account::register_page))
             .route(
@@ -158,7 +159,7 @@ impl Site {
 
 const LOGIN: &str = "/login";
 
-/// The forms of login and logout. All else is pages.
+/// The endpoints for the forms of login and logout. All other routes are pages.
 fn endpoints(authority: Authority) -> Result<Endpoints, Box<dyn Error + Send + Sync>> {
     let endpoints = Endpoints::builder(authority)
         .mount("/")

@@ -21,7 +21,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// The answer to a request that gatepass has refused, or for which the store has failed.
+    /// The answer to a request that gatepass refused, or for which the store failed.
     pub(crate) fn failed(&self, error: impl Into<Error>, request: &HttpRequest) -> Failed {
         let error = error.into();
         if let Error::Store(error) = &error {

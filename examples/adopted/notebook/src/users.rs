@@ -1,4 +1,4 @@
-//! The users, and their logins.
+//! The users and their logins.
 
 use std::{error::Error, time::Duration};
 
@@ -22,7 +22,7 @@ pub(crate) struct Users {
     passwords: Passwords,
 }
 
-/// A user's row. The subject of a session is the id, which no other user will ever have.
+/// A user's row. The subject of a session is the user's id, which no other user will ever have.
 pub(crate) struct Account {
     pub(crate) id: i64,
     pub(crate) name: String,
@@ -47,8 +47,8 @@ impl Users {
         }
     }
 
-    /// Adds a user, unless there is one of this name. The table has the last word: another
-    /// registration may come while the password is hashed.
+    /// Adds a user, unless the name is taken. The table decides: another registration may come
+    /// while the server hashes the password.
     pub(crate) async fn add(&self, name: &str, password: &str) -> Result<Option<i64>, StoreError> {
         if self.named(name).await?.is_some() {
             return Ok(None);
@@ -91,9 +91,9 @@ impl Users {
         self.passwords.verify(password, Some(hash)).await
     }
 
-    /// Gives `account` another password, and ends all sessions but that of `pass`, in one
-    /// transaction. `owner` names the account to `sessions`. Says whether the password was still
-    /// the one of `account`: another change may have been faster.
+    /// Gives `account` another password, and ends all its sessions except the session of `pass`, in
+    /// one transaction. `owner` is the account's id in `sessions`. Returns `false` if another
+    /// change replaced the password before.
     pub(crate) async fn change_password(
         &self,
         account: &Account,
@@ -122,8 +122,8 @@ impl Users {
     }
 }
 
-/// A login that the browser forgets when it is closed. One that brings its tabs back keeps the
-/// cookies, so the session ends in a day.
+/// A login that the browser forgets when it is closed. A browser that restores its tabs keeps the
+/// cookies, so the session ends after a day.
 pub(crate) fn until_closed(identity: Identity) -> Identity {
     identity.absolute_ttl(DAY).session_cookies()
 }
@@ -144,7 +144,7 @@ impl Authenticator for Users {
             (true, Some(account)) => Identity::new(account.id.to_string())?,
             _ => return Err(AuthenticationError::BadCredentials),
         };
-        // A checkbox is a field of the form if it is ticked.
+        // A form contains a checkbox only if it is ticked.
         Ok(match credentials.extra::<String>("remember_me") {
             Some(_) => identity.idle_ttl(90 * DAY),
             None => until_closed(identity),

@@ -1,4 +1,4 @@
-//! The caller of a request: a person, or a machine that a person has given a key.
+//! The caller of a request: a person, or a machine with a key of a person.
 
 use gatepass::{
     RequiredScopes,
@@ -7,7 +7,7 @@ use gatepass::{
 use gatepass_warp::FromAuthRequest;
 use serde::{Deserialize, Serialize};
 
-/// The name under which gatepass knows the keys.
+/// gatepass's name for the issuer of the keys.
 pub(crate) const KEYS: &str = "api-key";
 
 /// The custom claim of a key's owner: the name of the key.
@@ -24,7 +24,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// The caller in words, for the history of a part.
+    /// A description of the caller for the history of a part.
     pub(crate) fn described(&self) -> String {
         match &self.key {
             Some(key) => format!("{key} of {}", self.user),

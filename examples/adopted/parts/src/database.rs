@@ -1,4 +1,4 @@
-//! The service's own tables, in the file that also has the sessions.
+//! The service's own tables, in the same file as the sessions.
 
 use std::{
     path::Path,
@@ -10,7 +10,7 @@ use gatepass::StoreError;
 use rusqlite::Connection;
 use tokio::task::spawn_blocking;
 
-/// Tables of gatepass begin with `gatepass_`.
+/// The tables of gatepass begin with `gatepass_`.
 const MAKE: &str = "
     CREATE TABLE IF NOT EXISTS users (
         name TEXT PRIMARY KEY NOT NULL,
@@ -37,14 +37,14 @@ pub(crate) struct Database(Arc<Mutex<Connection>>);
 impl Database {
     pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
         let connection = Connection::open(path)?;
-        // The sessions' writer holds the file's lock for moments at a time.
+        // gatepass's writer holds the file's lock for moments at a time.
         connection.busy_timeout(Duration::from_secs(2))?;
         connection.execute_batch("PRAGMA foreign_keys = ON")?;
         connection.execute_batch(MAKE)?;
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
-    /// Asks the database off the async threads.
+    /// Runs a query outside the async threads.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,

@@ -1,4 +1,4 @@
-//! The service's own errors, with the members that gatepass's have.
+//! The service's own errors, in the same format as gatepass's.
 
 use gatepass::StoreError;
 use gatepass_warp::AuthRejection;
@@ -11,7 +11,7 @@ use warp::{
     reply::{self, Response},
 };
 
-/// An answer that says why a request was not done.
+/// An answer with the reason why a request failed.
 #[derive(Debug)]
 pub(crate) enum Failed {
     Own {
@@ -19,7 +19,7 @@ pub(crate) enum Failed {
         error: &'static str,
         description: &'static str,
     },
-    /// gatepass has refused it, and its response is complete.
+    /// gatepass refused the request. Its response is complete.
     Rejected(AuthRejection),
 }
 
@@ -79,12 +79,13 @@ impl Reply for Failed {
     }
 }
 
-/// The answer to a request that no route takes.
+/// The answer to a request that no route handles.
 pub(crate) fn of_rejection(rejection: &Rejection) -> Failed {
     if rejection.is_not_found() {
         Failed::not_found()
     } else if rejection.find::<BodyDeserializeError>().is_some() {
-        // Before the methods: warp also tells which other routes of this path were tried.
+        // Before the methods, because warp also reports the other routes of this path that it
+        // tried.
         Failed::bad_request("the body is not the JSON that this route takes")
     } else if rejection.find::<MethodNotAllowed>().is_some() {
         let status = StatusCode::METHOD_NOT_ALLOWED;

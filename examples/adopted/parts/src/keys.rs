@@ -1,4 +1,4 @@
-//! The API keys of users, of which the service keeps hashes.
+//! The API keys of users. The service stores only their hashes.
 
 pub(crate) mod admission;
 
@@ -16,7 +16,7 @@ use warp::{Reply, http::StatusCode, reply};
 
 use crate::{database::Database, error::Failed};
 
-/// The beginning of each key, by which people and scanners of leaked secrets know one.
+/// The prefix of each key. People and scanners for leaked secrets recognise a key by it.
 const PREFIX: &str = "parts_";
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ struct Listed {
     scopes: String,
 }
 
-/// Makes a key. Its text is in this answer, and nowhere else.
+/// Makes a key. Only this answer contains its text.
 pub(crate) async fn create(
     database: Database,
     body: Result<NewKey, AuthRejection>,
@@ -104,7 +104,7 @@ fn random_key() -> Result<String, Failed> {
     Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
 }
 
-/// A key is random enough that its hash needs neither a salt nor much work.
+/// A key is random enough that its hash needs no salt and little work.
 fn hash_of(key: &str) -> Vec<u8> {
     Sha256::digest(key).to_vec()
 }

@@ -1,7 +1,7 @@
-//! An existing service for machines and people that has moved in: the stock of a warehouse, in warp
-//! over SQLite.
+//! An existing service for machines and people that has moved to gatepass: the stock of a
+//! warehouse, in warp over SQLite.
 //!
-//! Machines send an API key, people a session's token. The same handlers answer both:
+//! Machines send an API key, people send a session's access token. The same handlers answer both:
 //!
 //! | request | with |
 //! |---|---|
@@ -11,17 +11,17 @@
 //! | `POST /keys`, `DELETE /keys/{id}` | a session whose user has logged in within the last five minutes |
 //! | `POST /auth/login` and so on | gatepass's own endpoints |
 //!
-//! The keys are the service's own, as they were before: a table with their hashes. gatepass knows
-//! nothing of them. `keys/admission.rs` looks a key up, and tells gatepass's gate who its owner is.
+//! The service still has its own keys: a table with their hashes. gatepass doesn't know them.
+//! `keys/admission.rs` looks a key up, and tells gatepass's gate who its owner is.
 //!
 //! | file | the part that gatepass replaced |
 //! |---|---|
 //! | `users.rs` | a table of sessions, and the filter that looked each token up in it |
 //! | `keys/admission.rs` | the filter that judged keys; the query is the same |
 //!
-//! A filter of warp can't leave anything for the filters behind it. So the gate itself calls
-//! `keys/admission.rs`, by `Gate::and_then`, and each route names the gate that it is behind. The
-//! gate judges a request before its body is read, and again when the body is there: a client that
+//! A filter of warp can't pass data to the filters after it. So the gate itself calls
+//! `keys/admission.rs` through `Gate::and_then`, and each route names its gate. The gate judges a
+//! request before the service reads its body, and again when the body is complete: a client that
 //! sends it slowly may have lost its session or its key meanwhile.
 //!
 //! ```sh

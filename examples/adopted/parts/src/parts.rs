@@ -1,4 +1,4 @@
-//! The parts in stock. Neither handler knows how its caller was authenticated.
+//! The parts in stock. The handlers don't know how the caller was authenticated.
 
 use gatepass_warp::{AuthRejection, Scoped};
 use rusqlite::params;

@@ -1,4 +1,4 @@
-//! Serving so that no client holds a connection for ever, as the docs of gatepass-warp show.
+//! Serves so that no client holds a connection for ever, as the docs of gatepass-warp show.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -15,15 +15,15 @@ use warp::{filters::BoxedFilter, reply::Response};
 
 /// How long a client may take to send the head of a request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
-/// How long it may take to send a body: longer than gatepass waits for one, so that gatepass can
-/// say what was wrong.
+/// How long a client may take to send a body. Longer than gatepass waits for one, so that gatepass
+/// can answer with the reason.
 const BODY_PATIENCE: Duration = Duration::from_secs(15);
 
 pub(crate) async fn serve(listener: TcpListener, routes: BoxedFilter<(Response,)>) -> Infallible {
     let app = bounded(routes);
     loop {
         let Ok((stream, address)) = listener.accept().await else {
-            // Too many connections: wait until some are closed.
+            // Too many connections: wait until some close.
             sleep(Duration::from_secs(1)).await;
             continue;
         };
@@ -40,7 +40,7 @@ pub(crate) async fn serve(listener: TcpListener, routes: BoxedFilter<(Response,)
     }
 }
 
-/// The routes, for bodies that arrive in time. Another one breaks off.
+/// The routes, for bodies that arrive in time. Breaks off a slower body.
 fn bounded<B>(
     routes: BoxedFilter<(Response,)>,
 ) -> impl Service<Request<B>, Response = Response, Error = Infallible, Future: Send> + Clone

@@ -27,7 +27,7 @@ use crate::{
     users::Users,
 };
 
-/// How long ago a user may have logged in who makes or revokes a key.
+/// Maximum age of the login of a user who makes or revokes a key.
 const RECENTLY: Duration = Duration::from_secs(300);
 
 /// The service, over its database.
@@ -38,7 +38,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens the database, which also has the sessions.
+    /// Opens the database, which also stores the sessions.
     ///
     /// ```no_run
     /// use example_parts::Service;
@@ -76,7 +76,7 @@ impl Service {
         })
     }
 
-    /// Adds a user, or changes the password and the scopes of one.
+    /// Adds a user, or changes the password and the scopes of an existing user.
     ///
     /// # Errors
     ///
@@ -97,8 +97,8 @@ impl Service {
         serve(listener, answering_rejections(routes.boxed())).await;
     }
 
-    /// The routes for machines and people. The endpoints aren't behind this gate: a client that
-    /// refreshes may send its old access token.
+    /// The routes for machines and people. The endpoints aren't behind this gate, because a client
+    /// that refreshes may send its old access token.
     fn api(&self) -> BoxedFilter<(Response,)> {
         let optional = gate(&self.authority).require(Requirements::new().optional());
         let database = self.database.clone();
@@ -116,12 +116,12 @@ impl Service {
             .unify()
             .or(gated(whoami, callers, parts::whoami))
             .unify()
-            // Shared caches know `Authorization`, and not the header of a key.
+            // Shared caches know `Authorization`, but not the header of a key.
             .map(private)
             .boxed()
     }
 
-    /// The routes for people alone.
+    /// The routes for people.
     fn people(&self) -> BoxedFilter<(Response,)> {
         let gate = gate(&self.authority);
         let recent = gate.clone().require(Requirements::new().max_age(RECENTLY));
@@ -159,9 +159,10 @@ impl fmt::Debug for Service {
     }
 }
 
-/// The JSON body of a request that `gate` lets through for `A`: a stranger isn't told what is wrong
-/// with a body. The gate of the route judges the request again when the body is there, because it
-/// may have taken long. For example, a key that was revoked meanwhile changes nothing.
+/// The JSON body of a request that `gate` lets through for `A`. So a client without access learns
+/// nothing about faults of its body. The gate of the route judges the request again when the body
+/// is complete, because that may take long. For example, a key that was revoked meanwhile changes
+/// nothing.
 fn json<A, T>(gate: impl IntoGateFilter<A>) -> BoxedFilter<(Result<T, AuthRejection>,)>
 where
     A: Send + 'static,

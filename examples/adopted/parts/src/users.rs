@@ -24,7 +24,7 @@ impl Users {
         }
     }
 
-    /// Adds a user, or changes the password and the scopes of one.
+    /// Adds a user, or changes the password and the scopes of an existing user.
     pub(crate) async fn set(
         &self,
         name: &str,

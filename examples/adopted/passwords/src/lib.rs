@@ -1,5 +1,5 @@
-//! Passwords for the applications in `examples/adopted`, hashed with argon2id off the async
-//! threads, one for each processor at a time.
+//! Passwords for the applications in `examples/adopted`. Hashes them with argon2id outside the
+//! async threads, one for each processor at a time.
 //!
 //! ```
 //! use example_passwords::Passwords;
@@ -23,20 +23,20 @@ use gatepass::{
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 use zeroize::Zeroizing;
 
-/// How long a password waits for its turn: not as long as gatepass waits for the answer to a login.
+/// How long a password waits for its turn. Less than gatepass waits for the answer to a login.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 const CROWDED: &str = "too many passwords wait to be hashed";
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Hashes passwords and compares them. Cheap to clone; the clones share the turns.
+/// Hashes passwords and compares them. Cheap to clone. Clones share the turns.
 #[derive(Clone)]
 pub struct Passwords {
-    /// One for each processor. A hash takes 19 MiB.
+    /// One turn for each processor. A hash takes 19 MiB.
     turns: Arc<Semaphore>,
-    /// The hash that a password is compared with if there is no account: so an answer takes the
-    /// same time, whether there is one or not.
+    /// The hash to compare a password with if there is no account. So the answer takes the same
+    /// time with and without an account.
     dummy: Arc<str>,
 }
 
@@ -58,18 +58,19 @@ impl Passwords {
     ///
     /// # Errors
     ///
-    /// An error if the machine has no randomness, or if so many passwords wait that this one has
-    /// had no turn for 3 seconds. Answer 503.
+    /// An error if the machine has no randomness, or if this password got no turn for 3 seconds
+    /// because too many others wait. Answer 503.
     pub async fn hash(&self, password: &str) -> Result<String, StoreError> {
         let password = Zeroizing::new(password.to_owned());
         self.in_turn(move || hashed(&password)).await
     }
 
-    /// Whether `password` is the one of `hash`. Without a hash it is not.
+    /// Whether `password` matches `hash`. Without a hash, it never does.
     ///
     /// # Errors
     ///
-    /// An error if `hash` is none of argon2, or if there was no turn, as for [`hash`](Self::hash).
+    /// An error if `hash` is not a hash of argon2, or if there was no turn, as for
+    /// [`hash`](Self::hash).
     pub async fn verify(&self, password: &str, hash: Option<String>) -> Result<bool, StoreError> {
         let password = Zeroizing::new(password.to_owned());
         let dummy = Arc::clone(&self.dummy);

@@ -270,7 +270,7 @@ fn a_key_of_any_kind_signs_as_its_name_says_or_as_is_usual() {
         ("rsa.pem", "RS256"),
         ("PS256:rsa.pem", "PS256"),
         ("ES256:p256.pem", "ES256"),
-        // Not one of its lines, but longer than a secret must be.
+        // Not made as a secret, but long enough for one.
         ("HS512:openssl.jws", "HS512"),
     ] {
         let given = match given.split_once(':') {
@@ -296,7 +296,7 @@ fn a_key_of_any_kind_signs_as_its_name_says_or_as_is_usual() {
 #[tokio::test]
 async fn access_tokens_of_an_announced_key_are_accepted() {
     let directory = tempfile::tempdir().unwrap();
-    // RFC 8410, section 10.3, and another.
+    // The key of RFC 8410, section 10.3, and another key.
     let pem = |name: &str, der: &str| {
         let path = directory.path().join(name);
         let pem = format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n");

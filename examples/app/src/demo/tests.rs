@@ -32,7 +32,7 @@ async fn log_in_as(app: &App, name: &str, password: &str) -> (Issued, Pass) {
     (issued, pass)
 }
 
-/// A request of a browser that has this refresh token in its cookie.
+/// A request of a browser with this refresh token in its cookie.
 fn request(issued: &Issued) -> Brought {
     let cookie = format!("__Host-gatepass-refresh={}", issued.refresh_token.as_str());
     Brought::new(iter::empty(), iter::once(cookie.as_bytes()))
@@ -193,7 +193,7 @@ async fn nothing_is_stolen_without_a_cookie_and_a_thief_needs_a_copy() {
 #[tokio::test]
 async fn a_real_user_beside_the_demo_users_has_no_thief_and_changes_no_rights() {
     let (app, clock) = app().await;
-    // A table can hold Bob as a real user beside Alice, whom it marks as a demo user.
+    // A table can contain Bob as a real user and Alice as a demo user.
     let demo = Demo::new(
         app.authority.clone(),
         app.users.clone(),

@@ -16,7 +16,7 @@ use crate::{settings::Settings, testing};
 const OLD: &str = "alice-in-wonderland";
 const NEW: &str = "through the looking-glass";
 
-/// A login of alice's.
+/// A login of alice.
 struct Client {
     app: App,
     issued: Issued,
@@ -50,7 +50,7 @@ impl Client {
         verifier.verify(token, &any).await.is_ok()
     }
 
-    /// Whether the access token and the session are good, about which both must agree.
+    /// Whether the access token and the session are valid. Both must agree.
     async fn is_logged_in(&self) -> bool {
         let verified = self.has_good_access_token().await;
         let refresh_token = self.issued.refresh_token.as_str();
@@ -68,7 +68,7 @@ async fn may_log_in(app: &App, password: &str) -> bool {
     }
 }
 
-/// Applications whose users and sessions are in one database, each with its URL.
+/// Applications with users and sessions in one database, each with its URL.
 async fn applications() -> (tempfile::TempDir, Vec<(String, App)>) {
     let (directory, databases) = testing::databases().await;
     let secret = directory.path().join("secret");
@@ -83,7 +83,7 @@ async fn applications() -> (tempfile::TempDir, Vec<(String, App)>) {
     (directory, applications)
 }
 
-/// An application whose sessions are in a store of their own.
+/// An application with its sessions in a separate store.
 async fn with_sessions_elsewhere() -> (App, TestStore, ManualClock) {
     let clock = ManualClock::new();
     let store = TestStore::new(MemoryStore::with_clock(clock.clone()));
@@ -100,7 +100,7 @@ async fn all_applications() -> (tempfile::TempDir, Vec<App>) {
     (directory, all)
 }
 
-/// Runs statements at the database, behind the application's back.
+/// Executes statements in the database without the application's knowledge.
 async fn execute(database: &str, statements: &'static str) {
     match database.strip_prefix("sqlite:") {
         Some(path) => {
@@ -115,7 +115,7 @@ async fn execute(database: &str, statements: &'static str) {
     }
 }
 
-/// Has each end of sessions fail, until [`repair`] is called.
+/// Makes each end of sessions fail, until [`repair`] is called.
 async fn break_ends(database: &str) {
     let statements = if database.starts_with("sqlite:") {
         "CREATE TRIGGER broken BEFORE INSERT ON gatepass_revocations
@@ -159,13 +159,13 @@ async fn a_deletion_ends_all_sessions_of_the_user_at_once() {
         let own = Client::log_in(&app, OLD).await.unwrap();
         let other = Client::log_in(&app, OLD).await.unwrap();
         assert_eq!(own.delete().await, Answer::no_content());
-        // First, since a refresh would end a session whose user is deleted.
+        // First, because a refresh would end the session of a deleted user.
         assert!(!own.has_good_access_token().await);
         assert!(!other.has_good_access_token().await);
         assert!(!own.is_logged_in().await);
         assert!(!other.is_logged_in().await);
         assert!(!may_log_in(&app, OLD).await);
-        // Again, as a client does that has not got the answer.
+        // Again, like a client that didn't get the answer.
         assert_eq!(own.delete().await, Answer::no_content());
     }
 }
@@ -177,7 +177,8 @@ async fn sessions_that_cannot_be_ended_leave_the_user_unchanged() {
         let own = Client::log_in(&app, OLD).await.unwrap();
         let other = Client::log_in(&app, OLD).await.unwrap();
         break_ends(&database).await;
-        // A client must not send a new password again by itself: it may have been taken.
+        // A client must not repeat a new password by itself, because the server may have accepted
+        // it.
         let changed = own.change_password(OLD, NEW).await;
         for (answer, retry_after, reason) in [
             (changed, None, "not_confirmed"),
@@ -205,7 +206,7 @@ async fn a_change_that_is_repeated_ends_sessions_elsewhere_that_a_fault_left_ali
     let fault = StoreFault::Fail(StoreErrorKind::Unavailable);
     store.inject(Op::End, fault);
     assert_eq!(own.change_password(OLD, NEW).await.status, 503);
-    // The password is committed, and the sessions live: they are not one transaction.
+    // The password is committed, and the sessions are still live: this is not one transaction.
     assert!(other.is_logged_in().await);
     assert!(may_log_in(&app, NEW).await);
     store.heal();

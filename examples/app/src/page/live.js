@@ -1,9 +1,9 @@
-// A connection that stays open: server-sent events of GET /events. The service ends it when the
+// A connection that stays open: the server-sent events of GET /events. The service ends it when the
 // session ends, and says why.
 
 import * as words from "./words.js";
 
-/** The page's part of it. `page` gives `session()` and `attempt()`. */
+/** The connection's part of the page. `page` gives `session()` and `attempt()`. */
 export function createLive(page) {
   const $ = (id) => document.getElementById(id);
   let source = null;
@@ -24,7 +24,7 @@ export function createLive(page) {
   function open() {
     close();
     ticks = 0;
-    // The browser sends the cookies with it. No script can add a header.
+    // The browser sends the cookies with the request. No script can add a header.
     const own = source = new EventSource("/events");
     show("open", words.live(ticks));
     const on = (name, act) => own.addEventListener(name, (event) => {
@@ -40,7 +40,7 @@ export function createLive(page) {
       show("ended", words.cut(reason));
       $("live").dataset.reason = reason;
       $("live-open").disabled = true;
-      // The token has expired, or the rights have changed: the client refreshes, and goes on.
+      // The token has expired or the rights have changed: the client refreshes and continues.
       if (reason !== "revoked") {
         page.attempt(async () => {
           if ((await page.session().fetch("/me")).ok) open();
@@ -48,7 +48,7 @@ export function createLive(page) {
       }
     });
     on("error", () => {
-      // The browser connects again by itself, unless it was refused.
+      // The browser reconnects by itself, unless the service refused the connection.
       if (own.readyState !== EventSource.CLOSED) return;
       close();
       show("failed", words.notOpened());
@@ -57,12 +57,12 @@ export function createLive(page) {
 
   return {
     open,
-    /** Ends it, as you leave a page. */
+    /** Closes the connection, as leaving the page does. */
     close() {
       close();
       show("idle", "");
     },
-    /** Offers it, or says why there is none for this session. */
+    /** Offers the connection, or says why this session has none. */
     offer(possible) {
       close();
       show("idle", "");

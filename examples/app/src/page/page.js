@@ -1,4 +1,4 @@
-// The page of the example application. It uses the client in gatepass.js as your own page would.
+// The page of the example application. It uses the client in gatepass.js, as your own page can.
 
 import { createClient, RefusedError, UnavailableError } from "./gatepass.js";
 import { createLive } from "./live.js";
@@ -39,7 +39,7 @@ function show(state) {
   if (lost && !lost.checkVisibility()) focusOn(state === "in" ? "who-title" : "notice");
 }
 
-/** Moves the focus from what has vanished. */
+/** Moves the focus away from an element that has vanished. */
 function focusOn(id) {
   $(id).tabIndex = -1;
   $(id).focus({ preventScroll: true });
@@ -104,21 +104,21 @@ async function showSession() {
   });
 }
 
-/** Offers the theft, or says why there is none for this session. */
+/** Offers the theft, or says why this session has none. */
 function offerTheft(obstacle) {
   $("steal").disabled = $("steal-first").disabled = obstacle !== null;
   $("thief-none").hidden = obstacle === null;
   $("thief-none").textContent = obstacle ?? "";
 }
 
-/** Does what the user asked for; a failure is explained in the notice. */
+/** Runs an action of the user, and shows a failure in the notice. */
 async function attempt(action) {
   try {
     return await action();
   } catch (error) {
     if (error instanceof UnavailableError) return unavailable(error.retryAfter);
     if (!(error instanceof RefusedError)) throw error;
-    // The event "ended" explains the end of a session.
+    // The event "ended" shows why a session ended.
     if (shown !== null || document.body.dataset.state === "out") {
       const { status, reason, description, retryAfter } = error;
       const again = retryAfter ? ` Try again in ${retryAfter} s.` : "";
@@ -168,7 +168,7 @@ function tick() {
     : `Last refreshed ${words.duration(performance.now() - refreshedAt)} ago.`);
 }
 
-/** Changes a text only if it differs, so that a screen reader isn't disturbed. */
+/** Changes a text only if it differs, so that a screen reader doesn't repeat it. */
 function say(id, text) {
   if ($(id).textContent !== text) $(id).textContent = text;
 }
@@ -192,7 +192,7 @@ async function listSessions() {
     if (one.current) {
       facts.append("In use now.");
     } else if (Date.parse(one.last_seen_at) <= Date.parse(one.created_at)) {
-      // The server tells no more than the hour.
+      // The server reveals only the hour.
       facts.append("Last used within the hour.");
     } else {
       facts.append("Last used about ", words.time(one.last_seen_at), ".");
@@ -210,7 +210,7 @@ async function listSessions() {
   $("end-others").disabled = sessions.length < 2;
 }
 
-/** A login of the same user elsewhere: its cookies are thrown away, the session stays. */
+/** Logs the same user in on another device: drops the cookies, and keeps the session. */
 async function addDevice() {
   const { password } = config.users.find(({ name }) => name === user);
   const device = DEVICES[devices++ % DEVICES.length];
@@ -231,14 +231,14 @@ async function addDevice() {
 // -- The second server ------------------------------------------------------------------------------
 
 /**
- * Does what ends this session while the service asks the second server about its access token, and
- * shows how much later that node refused it.
+ * Runs `action`, which ends this session, while the service asks the second server about its access
+ * token. Shows how much later that server refused the token.
  */
 async function watched(action) {
   if (!config.peer) return action();
   const watch = session.fetch("/demo/peer", { method: "POST" });
   watch.then(showPeer).catch(() => {});
-  // The service asks the second server for the first time meanwhile.
+  // Gives the service time to ask the second server once.
   await new Promise((done) => setTimeout(done, 300));
   return action();
 }
@@ -306,19 +306,19 @@ async function logIn(username, password) {
   await attempt(async () => {
     await session.login({ username, password, device: words.browser() });
     $("login-form").reset();
-    // Another page can't have tokens that are in the memory of this one.
+    // Another page can't use tokens that are in the memory of this one.
     if (wanted && transport === "cookie") return location.assign(wanted.href);
     await showSession();
   });
   $("login").disabled = false;
 }
 
-/** Makes the client for this transport, in place of the one before. */
+/** Replaces the client with one for this transport. */
 function open(chosen) {
   session?.close();
   transport = chosen;
   const own = session = createClient({ base: "/auth", transport });
-  // Events of a client that was replaced have nothing to say.
+  // Ignore events of a client that was replaced.
   const on = (name, act) => own.addEventListener(name, (event) => {
     if (own === session) act(event.detail);
   });
@@ -334,7 +334,7 @@ function open(chosen) {
   on("ended", ({ reason }) => showEnded(reason));
   on("unavailable", ({ retryAfter }) => unavailable(retryAfter));
   on("available", available);
-  // An answer of the demonstrations has the reason that the thief or the second server was given.
+  // In the demonstrations, an answer's reason is the one that the thief or the second server got.
   on("exchange", ({ reason, ...exchange }) => {
     log({ ...exchange, reason: exchange.status < 400 && exchange.status > 0 ? null : reason });
   });
@@ -376,7 +376,7 @@ function control() {
   });
   const steal = async (who) => {
     if (await thief.begin(who) !== "reused") return;
-    // The page doesn't wait until it happens to learn of it.
+    // Don't wait until the page learns of it by chance.
     if (shown !== null) await attempt(() => session.fetch("/me"));
     if (shown === null) notify("ended", words.ending("reused"), "reused");
   };

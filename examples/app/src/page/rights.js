@@ -3,7 +3,7 @@
 
 import * as words from "./words.js";
 
-/** The page's part of it. `page` gives `session()`. */
+/** The rights' part of the page. `page` gives `session()`. */
 export function createRights(page) {
   const $ = (id) => document.getElementById(id);
 
@@ -13,7 +13,7 @@ export function createRights(page) {
   }
 
   return {
-    /** Has the service do it ("demote" or "promote"), and sends a request that shows the effect. */
+    /** Asks the service to "demote" or "promote" the user, then sends a request that shows it. */
     async change(action) {
       show("changing", "");
       const response = await page.session().fetch(`/demo/${action}`, { method: "POST" });
@@ -24,7 +24,7 @@ export function createRights(page) {
       }
       if (answer.sessions === 0) show("unchanged", words.unchanged(action));
       else if (action === "promote") show("offered", words.offered());
-      // It finds the token stale, or learns of the offer.
+      // The request's token is stale, or its answer announces the offer.
       await page.session().fetch("/me");
     },
     /** Learns that the session has other scopes. */
@@ -32,7 +32,7 @@ export function createRights(page) {
       const { state, text } = words.rights(previousScope, scope);
       show(state, text);
     },
-    /** Forgets what the session before has shown. */
+    /** Forgets the results of the previous session. */
     clear() {
       show("idle", "");
     },

@@ -1,13 +1,13 @@
-// The theft, step by step. The service plays the thief, since no script can read the cookies that
-// hold the tokens: it copies your refresh token as malware on your computer would, and uses it.
+// The theft, step by step. The service plays the thief, because no script can read the cookies with
+// the tokens. It copies your refresh token, as malware on your computer would, and uses it.
 
 import { duration } from "./words.js";
 
-/** More than the clocks of the page and the service differ by. */
+/** More than the difference between the clocks of the page and the service, in milliseconds. */
 const MARGIN = 400;
 
 const STORIES = {
-  // You refresh twice, and the thief comes with a token that is two refreshes old.
+  // You refresh twice. Then the thief comes with a token that is two refreshes old.
   you: (overlap) => [
     ["steal", "The thief copies your refresh token from the browser’s cookie file."],
     ["mine", "Your browser refreshes. The copy is spent now. The service answers it for another "
@@ -16,7 +16,7 @@ const STORIES = {
       + "most that often. Then the copy is two tokens old."],
     ["theirs", "The thief uses the copy."],
   ],
-  // The thief refreshes twice while your browser sleeps, and then your own token is the old one.
+  // The thief refreshes twice while your browser sleeps. Then your own token is the old one.
   thief: (overlap) => [
     ["steal", "The thief copies your refresh token from the browser’s cookie file."],
     ["theirs", "The thief is faster and refreshes. Your browser sleeps."],
@@ -28,13 +28,13 @@ const STORIES = {
 
 /**
  * The thief's part of the page. `page` gives `session()`, `overlap` in milliseconds,
- * `watched(action)`, which measures when the second server learns of what `action` ends, and
- * `log(exchange, note)`.
+ * `log(exchange, note)`, and `watched(action)`, which measures when the second server learns that
+ * `action` ended a session.
  */
 export function createThief(page) {
   const $ = (id) => document.getElementById(id);
   let running = null;
-  /** Whether the theft is at its last step, which ends the session. */
+  /** Whether the theft is at the step that ends the session. */
   let atLast = false;
 
   function steps(story) {
@@ -58,7 +58,7 @@ export function createThief(page) {
     $("thief-result").textContent = text;
   }
 
-  /** Waits, and shows it. */
+  /** Waits, and shows the wait. */
   async function pause(milliseconds, signal) {
     if (milliseconds <= 0) return;
     const from = performance.now();
@@ -99,7 +99,7 @@ export function createThief(page) {
     for (const [index, [kind]] of story.entries()) {
       const last = atLast = index === story.length - 1;
       mark(index, "now");
-      // The last token needs no wait: it is two refreshes old already.
+      // The last token needs no wait, because it is already two refreshes old.
       if (!last) await pause(wait, signal);
       if (kind === "steal") {
         wait = (await ask("/demo/steal")).wait_ms;
@@ -115,7 +115,7 @@ export function createThief(page) {
       signal.throwIfAborted();
       mark(index, "done");
     }
-    // The browser's own refresh was answered: the tokens were not two refreshes apart.
+    // The browser's own refresh succeeded: the tokens were not two refreshes apart.
     return missed({ status: 200 });
   }
 
@@ -135,7 +135,7 @@ export function createThief(page) {
     return null;
   }
 
-  /** Plays the theft. Resolves with "reused" if the page must tell that the thief was caught. */
+  /** Plays the theft. Resolves with "reused" if the page must say that the thief was caught. */
   async function begin(who) {
     running?.abort();
     const own = running = new AbortController();
@@ -180,7 +180,7 @@ export function createThief(page) {
     get running() {
       return running !== null;
     },
-    /** Learns that the session is over, which the last step is meant to do. */
+    /** Learns that the session is over. The last step should cause that. */
     over() {
       if (!atLast) this.stop("The session is over, so the theft stops here.");
     },
@@ -191,7 +191,7 @@ export function createThief(page) {
       busy(false);
       conclude("idle", text);
     },
-    /** Forgets the last theft. */
+    /** Clears the last theft. */
     clear() {
       if (running !== null) return;
       $("thief-story").hidden = true;

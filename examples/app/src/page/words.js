@@ -1,4 +1,4 @@
-// Plain words for the reasons of the wire, and for times.
+// Sentences for the reasons in the API, and for times.
 
 /** Why a session is over. */
 const ENDINGS = {
@@ -145,7 +145,7 @@ export function notOpened() {
   return "The service didn’t open the connection. Log in again, or try later.";
 }
 
-/** The second server's state, and a sentence about its answer: `null` if that wasn't JSON. */
+/** The second server's state, and a sentence about its answer: `null` if that was no JSON. */
 export function peer(url, status, answer) {
   if (status !== 200 || answer === null) {
     const why = answer?.error_description ?? `the service answers ${status}`;
@@ -178,7 +178,7 @@ export function duration(milliseconds) {
   return left ? `${hours} h ${left} min` : `${hours} h`;
 }
 
-/** A `<time>` element for a time of the wire. */
+/** A `<time>` element for a time of the API. */
 export function time(text) {
   const element = document.createElement("time");
   element.dateTime = text;

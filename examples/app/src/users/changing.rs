@@ -1,4 +1,4 @@
-//! Changes of a user that end sessions: a new password, and the user's deletion.
+//! Changes of a user that end sessions: a new password, and the deletion of the user.
 
 use std::{
     io,
@@ -14,24 +14,24 @@ use zeroize::Zeroizing;
 
 use crate::users::Users;
 
-/// The address whose places all changes of passwords share, so that logins have the others.
+/// All changes of passwords share the places of this address, so that logins have the others.
 const CHANGES: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 impl Users {
-    /// Deletes a user and ends all sessions of the user at `authority`. Says whether there was such
-    /// a user.
+    /// Deletes a user, and ends all sessions of the user at `authority`. Returns whether the user
+    /// existed.
     ///
     /// If the sessions are in the same database, one transaction does both. Otherwise the deletion
-    /// is committed first. If the process dies, or the store fails, before the sessions have ended,
-    /// they live on until their next refresh, which finds that the user is deleted.
+    /// is committed first. If the process dies or the store fails before the sessions have ended,
+    /// they live until their next refresh, which finds that the user is deleted.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if the table or the store cannot be written. Call it again: it ends the
-    /// sessions also if the user is deleted already.
+    /// [`Error::Store`] if the table or the store can't be written. Call it again: it also ends the
+    /// sessions of a user who is already deleted.
     pub async fn delete(&self, authority: &Authority, user: &Subject) -> Result<bool, Error> {
         let (users, authority, user) = (self.clone(), authority.clone(), user.clone());
-        // A client that hangs up must not stop it between the two steps.
+        // A client that hangs up must not stop this between the two steps.
         let delete = async move {
             let all = EndSessions::AllOf(authority.account(&user));
             let table = &users.inner.table;
@@ -39,7 +39,7 @@ impl Users {
             if deleted && table.ends_sessions() {
                 enforce(&authority).await;
             } else {
-                // Recorded as `LogoutAll`: the core lets an application choose a reason only in a
+                // The reason is `LogoutAll`: an application can choose another reason only in a
                 // transaction.
                 authority.logout_all(&user).await?;
             }
@@ -49,14 +49,14 @@ impl Users {
     }
 
     /// Gives the user of `pass` a new password, if `current` is the present one, and ends all other
-    /// sessions of the user at `authority`. An attempt with a wrong password counts as a failed
-    /// login from `device`.
+    /// sessions of the user at `authority`. A wrong `current` counts as a failed login from
+    /// `device`.
     ///
     /// If the sessions are in the same database, one transaction does both. Otherwise the password
-    /// is committed first. If the process dies, or the store fails, before the sessions have ended,
-    /// they live on: call this again with the new password as the current one.
+    /// is committed first. If the process dies or the store fails before the sessions have ended,
+    /// they stay live: call this again with the new password as the current one.
     ///
-    /// A login with the old password at the same time may begin a session that lives on, as
+    /// A concurrent login with the old password may begin a session that stays live, as
     /// [`docs::transactions`](gatepass::docs::transactions) says.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl Users {
         settled.map_err(AuthenticationError::unavailable)?;
         let hash = self.hash(new).await?;
         let (users, authority, pass) = (self.clone(), authority.clone(), pass.clone());
-        // A client that hangs up must not stop it between the two steps.
+        // A client that hangs up must not stop this between the two steps.
         let change = async move {
             let account = authority.account(pass.subject());
             let others = match pass.session_id() {
@@ -99,7 +99,7 @@ impl Users {
             let table = &users.inner.table;
             let changed = table.set_hash(&user.name, &user.hash, &hash, others).await;
             if !changed.map_err(AuthenticationError::Unavailable)? {
-                // Another change was faster, so that the password is not the current one any more.
+                // Another change was faster, so `current` is no longer the current password.
                 return Err(AuthenticationError::BadCredentials);
             }
             if table.ends_sessions() {
@@ -134,8 +134,8 @@ fn not_counted(error: Error) -> AuthenticationError {
     }
 }
 
-/// Has this node refuse the sessions that a transaction has ended from the next request on. If that
-/// fails, they have ended all the same, and each node refuses them within `max_staleness`.
+/// Makes this node refuse the sessions that a transaction has ended, from the next request on. If
+/// that fails, the sessions have still ended, and each node refuses them within `max_staleness`.
 async fn enforce(authority: &Authority) {
     let _ = authority.verifier().catch_up().await;
 }

@@ -1,4 +1,4 @@
-//! Passwords, hashed with argon2id: a few at a time, in memory that is kept for the next ones.
+//! Hashes passwords with argon2id: a few at a time, in memory that is kept for the next ones.
 
 use std::{
     mem,
@@ -18,29 +18,30 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// The memory to hash passwords in, and the turns to use it. Cheap to clone.
 ///
-/// A hash with the default parameters takes 19 MiB. Threads that each allocate and free so much
-/// leave it in the arenas of the C library: 300 logins, 10 at once, left a gigabyte there. So there
-/// are as many blocks of memory as passwords are hashed at once, and the process keeps them.
+/// A hash with the default parameters takes 19 MiB. If each thread allocates and frees so much, the
+/// memory stays in the arenas of the C library: 300 logins, 10 at once, left a gigabyte there. So
+/// there is one block of memory for each password that is hashed at once, and the process keeps the
+/// blocks.
 #[derive(Clone)]
 pub(super) struct Passwords(Arc<Pool>);
 
 struct Pool {
     turns: Arc<Semaphore>,
-    /// The blocks that no turn uses now. The one that was used last is used next, so that a
-    /// process with few logins at a time has few blocks.
+    /// The free blocks. The next turn takes the block that was used last, so a process with few
+    /// simultaneous logins has few blocks.
     free: Mutex<Vec<Vec<Block>>>,
 }
 
-/// The right to hash passwords now, one after the other.
+/// The right to hash passwords now, one after another.
 pub(super) struct Turn {
     memory: Vec<Block>,
     pool: Arc<Pool>,
-    // Dropped after the memory was given back: the next turn finds it.
+    // Dropped after the memory is back, so that the next turn finds it.
     _permit: OwnedSemaphorePermit,
 }
 
 impl Passwords {
-    /// At most `at_once` passwords are hashed at the same time.
+    /// Hashes at most `at_once` passwords at the same time.
     pub(super) fn new(at_once: usize) -> Self {
         Self(Arc::new(Pool {
             turns: Arc::new(Semaphore::new(at_once)),
@@ -48,8 +49,7 @@ impl Passwords {
         }))
     }
 
-    /// Waits for a turn. Turns are given in the order in which they are asked for, and a future
-    /// that is dropped waits no longer.
+    /// Waits for a turn. Turns go in the order of the calls. A dropped future no longer waits.
     pub(super) async fn turn(&self) -> Result<Turn, AcquireError> {
         let permit = Arc::clone(&self.0.turns).acquire_owned().await?;
         let memory = self.0.free().pop().unwrap_or_default();
@@ -98,7 +98,7 @@ impl Turn {
         hash().context("cannot hash a password")
     }
 
-    /// Whether `password` is the one that was hashed to `hash`.
+    /// Whether `hash` is the hash of `password`.
     pub(super) fn verify(
         &mut self,
         password: &str,
@@ -128,8 +128,8 @@ impl Turn {
         salt: &Salt,
         length: usize,
     ) -> Result<Output, password_hash::Error> {
-        // Argon2 writes each block before it reads it, so what an earlier password left is no
-        // input.
+        // Argon2 writes each block before it reads it, so the data of an earlier password has no
+        // effect.
         let blocks = argon2.params().block_count();
         if self.memory.len() < blocks {
             self.memory.resize(blocks, Block::default());
@@ -175,7 +175,7 @@ mod tests {
         ] {
             assert_eq!(turn.verify(password, hash).unwrap(), right, "{hash}");
         }
-        // Any other implementation agrees.
+        // Another implementation agrees.
         let hash = PasswordHash::new(&one).unwrap();
         let argon2 = Argon2::default();
         argon2.verify_password(b"correct horse", &hash).unwrap();

@@ -1,4 +1,4 @@
-//! Places for logins that wait for their turn, so that there is an end to how many do.
+//! The queue of logins that wait for their turn. Its length is limited.
 
 use std::{
     collections::HashMap,
@@ -6,10 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// The places of logins that wait or are being answered. Cheap to clone.
+/// The places of logins that wait or are in progress. Cheap to clone.
 ///
-/// A login that finds no place is refused at once: it would only wait for a time that its client
-/// does not have. Each address has few of all places, so that one client cannot take them all.
+/// A login without a place is refused at once, because it would wait longer than its client does.
+/// Each address can take only some of the places, so that one client can't take them all.
 #[derive(Clone)]
 pub(super) struct Places(Arc<Inner>);
 
@@ -22,27 +22,27 @@ struct Inner {
 #[derive(Default)]
 struct Taken {
     all: usize,
-    /// Never more entries than places.
+    /// Has no more entries than places.
     each: HashMap<IpAddr, usize>,
 }
 
-/// A place, free again when this is dropped.
+/// A place in the queue. It is free again when this is dropped.
 pub(super) struct Place {
     places: Arc<Inner>,
     network: Option<IpAddr>,
 }
 
-/// Why there is no place.
+/// The reason why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
-    /// Its own address has taken as many as it may have.
+    /// The client's address has taken its maximum.
     ForAddress,
-    /// All are taken.
+    /// All places are taken.
     ForAll,
 }
 
 impl Places {
-    /// `most` of them, of which one address has at most `most_each`.
+    /// A queue with `most` places. One address can take at most `most_each` of them.
     pub(super) fn new(most: usize, most_each: usize) -> Self {
         Self(Arc::new(Inner {
             most,
@@ -94,7 +94,8 @@ impl Drop for Place {
     }
 }
 
-/// The addresses that one client can have: in IPv6 a whole /64, the least that a network is given.
+/// The addresses that one client can have: in IPv6 a whole /64, the smallest network that a client
+/// gets.
 fn network(address: IpAddr) -> IpAddr {
     const PREFIX: u128 = !0 << 64;
     match address.to_canonical() {
@@ -122,7 +123,7 @@ mod tests {
         held.extend((0..2).map(|_| places.take(None).unwrap()));
         assert_eq!(places.take(address("192.0.2.3")).err(), Some(Full::ForAll));
         assert_eq!(places.take(None).err(), Some(Full::ForAll));
-        // The address comes first: its client is told that it is the one who asks too often.
+        // The limit of the address is checked first: its client must learn that it asks too often.
         assert_eq!(places.take(one).err(), Some(Full::ForAddress));
     }
 

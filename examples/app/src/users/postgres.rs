@@ -17,9 +17,8 @@ use sqlx::{
 use super::table::{Row, Table};
 use crate::location::Url;
 
-/// The schema is the application's own; that of gatepass is called `gatepass`. If nodes start
-/// together, one of them makes it, since two that make what is missing would get in each other's
-/// way.
+/// The application's own schema. gatepass's schema is called `gatepass`. If several nodes start
+/// together, the lock makes one of them create the schema. Two at once would disturb each other.
 const MAKE: &str = "
     BEGIN;
     SELECT pg_advisory_xact_lock(hashtext('app.users'));
@@ -32,9 +31,10 @@ const MAKE: &str = "
     );
     COMMIT";
 const IS_EMPTY: &str = "SELECT NOT EXISTS (SELECT FROM app.users)";
-/// Users are read at logins and refreshes, quickly.
+/// Logins and refreshes read users, and each read is short.
 const CONNECTIONS: u32 = 5;
-/// A transaction that hangs would hold one of the few connections, and logins of its user.
+/// Limits for a transaction: a hanging one would keep one of the few connections, and block its
+/// user's logins.
 const LIMITS: &str = "
     SET LOCAL lock_timeout = '2s';
     SET LOCAL statement_timeout = '3s';
@@ -44,12 +44,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) struct PostgresTable {
     pool: PgPool,
-    /// The store, if it is in the same database.
+    /// The store of the sessions, if it is in the same database.
     sessions: Option<PostgresStore>,
 }
 
 impl PostgresTable {
-    /// In the database at `url`. `sessions` is the store in the same database, if it has one.
+    /// Opens the table in the database at `url`. `sessions` is the store in the same database, if
+    /// any.
     pub(super) async fn open(url: &Url, sessions: Option<PostgresStore>) -> anyhow::Result<Self> {
         let options = url
             .is_well_formed()
@@ -57,11 +58,11 @@ impl PostgresTable {
         let options = options
             .and_then(Result::ok)
             .context("the users' database must be such as postgres://user:password@host/database")?
-            // Proxies refuse settings that they do not know.
+            // Proxies refuse settings that they don't know.
             .extra_float_digits(None)
             .application_name("gatepass-example");
         let place = format!("{}:{}", options.get_host(), options.get_port());
-        // A pool would try again and again, and then not know why in vain.
+        // A pool would retry, and then not report why it failed.
         let connection = options.connect().await.with_context(|| {
             format!("cannot reach the users' database at {place}; see that it runs, and what the URL says")
         })?;
@@ -81,8 +82,8 @@ impl PostgresTable {
         })
     }
 
-    /// Changes a row by one statement, and ends sessions in the same transaction. Says whether
-    /// there was such a row.
+    /// Changes a row with one statement, and ends sessions in the same transaction. Returns whether
+    /// the row existed.
     async fn change(
         &self,
         statement: Query<'_, Postgres, PgArguments>,
@@ -114,7 +115,7 @@ impl PostgresTable {
 }
 
 async fn make(mut connection: PgConnection) -> sqlx::Result<()> {
-    // A role that may only use what is there is not asked for more.
+    // If the table exists, this needs no right to create it.
     let made = sqlx::query_scalar("SELECT to_regclass('app.users') IS NOT NULL");
     let made: bool = made.fetch_one(&mut connection).await?;
     if !made {
@@ -126,7 +127,7 @@ async fn make(mut connection: PgConnection) -> sqlx::Result<()> {
 #[async_trait]
 impl Table for PostgresTable {
     async fn find(&self, name: &str) -> Result<Option<Row>, StoreError> {
-        // PostgreSQL has no text with this character, and so no such user.
+        // No text in PostgreSQL contains this character, so there is no such user.
         if name.contains('\0') {
             return Ok(None);
         }
@@ -156,7 +157,7 @@ impl Table for PostgresTable {
     async fn fill(&self, rows: Vec<Row>, if_empty: bool) -> Result<(), StoreError> {
         let fill = async || {
             let mut transaction = self.pool.begin().await?;
-            // No other transaction writes from here on, and all may read.
+            // From here on, no other transaction writes, and all may read.
             let lock = sqlx::query("LOCK TABLE app.users IN EXCLUSIVE MODE");
             lock.execute(&mut *transaction).await?;
             if if_empty {
@@ -189,7 +190,7 @@ impl Table for PostgresTable {
     }
 
     async fn demo_names(&self) -> Result<Vec<String>, StoreError> {
-        // As SQLite sorts, also if the database's language sorts otherwise.
+        // Sorted as in SQLite, even if the database's language has another order.
         let names = r#"SELECT name FROM app.users WHERE demo ORDER BY name COLLATE "C""#;
         let names = sqlx::query_scalar(names).fetch_all(&self.pool).await;
         names.map_err(StoreError::unavailable)

@@ -18,7 +18,7 @@ use tokio::task;
 
 use super::table::{Row, Table};
 
-/// Sessions in the same file are in no danger: all tables of gatepass begin with `gatepass_`.
+/// The sessions in the same file are safe: all tables of gatepass begin with `gatepass_`.
 const MAKE: &str = "
     CREATE TABLE IF NOT EXISTS app_users (
         name  TEXT PRIMARY KEY NOT NULL,
@@ -30,13 +30,13 @@ const IS_EMPTY: &str = "SELECT NOT EXISTS (SELECT 1 FROM app_users)";
 
 pub(super) struct SqliteTable {
     connection: Arc<Mutex<Connection>>,
-    /// The store, if it is in the same file.
+    /// The store of the sessions, if it is in the same file.
     sessions: Option<SqliteStore>,
 }
 
 impl SqliteTable {
-    /// In the file at `path`, or in memory. `sessions` is the store in the same file, if there is
-    /// one.
+    /// Opens the table in the file at `path`, or in memory. `sessions` is the store in the same
+    /// file, if any.
     pub(super) fn open(
         path: Option<&Path>,
         sessions: Option<SqliteStore>,
@@ -45,10 +45,10 @@ impl SqliteTable {
             Some(path) => Connection::open(path)?,
             None => Connection::open_in_memory()?,
         };
-        // The sessions' writer holds the same file's lock for moments at a time.
+        // gatepass's writer holds the file's lock for moments at a time.
         connection.busy_timeout(Duration::from_secs(2))?;
-        // Sessions that have ended must not come back after a power failure. The second one is for
-        // macOS, and does nothing elsewhere.
+        // Sessions that have ended must not come back after a power failure. The second setting is
+        // for macOS, and does nothing elsewhere.
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON")?;
         connection.execute_batch(MAKE)?;
         Ok(Self {
@@ -57,7 +57,7 @@ impl SqliteTable {
         })
     }
 
-    /// Asks the database off the async threads.
+    /// Runs a query outside the async threads.
     async fn query<T: Send + 'static>(
         &self,
         query: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -76,8 +76,8 @@ impl SqliteTable {
         acted.map_err(StoreError::unavailable)?
     }
 
-    /// Changes a row by one statement, and ends sessions in the same transaction. Says whether
-    /// there was such a row.
+    /// Changes a row with one statement, and ends sessions in the same transaction. Returns whether
+    /// the row existed.
     async fn change(
         &self,
         statement: &'static str,
@@ -135,7 +135,7 @@ impl Table for SqliteTable {
 
     async fn fill(&self, rows: Vec<Row>, if_empty: bool) -> Result<(), StoreError> {
         self.query(move |connection| {
-            // No other transaction writes from here on.
+            // From here on, no other transaction writes.
             let transaction = connection.transaction_with_behavior(Immediate)?;
             if if_empty && !transaction.query_one(IS_EMPTY, (), |row| row.get(0))? {
                 return Ok(());

@@ -1,8 +1,8 @@
-//! The operations that the users need of a database, implemented once for each kind of database.
+//! The database operations that the users need. Each kind of database implements them once.
 
 use gatepass::{Scopes, StoreError, async_trait, store::EndSessions};
 
-/// A user as the table has it.
+/// A row of the table.
 #[derive(Clone)]
 pub(super) struct Row {
     pub(super) name: String,
@@ -21,22 +21,22 @@ pub(super) trait Table: Send + Sync {
     /// Whether there are no users yet.
     async fn is_empty(&self) -> Result<bool, StoreError>;
 
-    /// Puts `rows` in place of all that there are, for all readers at once. If `if_empty` is set,
-    /// it does nothing where there are some. Nodes that start together do it one after the other.
+    /// Replaces all rows with `rows`, for all readers at once. If `if_empty` is set, does nothing
+    /// if there are any rows. Nodes that start together do this one after the other.
     async fn fill(&self, rows: Vec<Row>, if_empty: bool) -> Result<(), StoreError>;
 
-    /// The names of the demo users that there are.
+    /// The names of the demo users in the table.
     async fn demo_names(&self) -> Result<Vec<String>, StoreError>;
 
-    /// Gives a user other scopes, and says whether there is such a user.
+    /// Gives a user other scopes. Returns whether the user exists.
     async fn set_scope(&self, name: &str, scope: &Scopes) -> Result<bool, StoreError>;
 
-    /// Whether the sessions are in the same database, so that the methods below end some of them in
+    /// Whether the sessions are in the same database. If so, the methods below end sessions in
     /// their own transactions. Otherwise they end none.
     fn ends_sessions(&self) -> bool;
 
-    /// Gives a user the hash of a new password, which is not public, and ends `others`. Says
-    /// whether there was such a user with the hash `old`. If there was none, it does nothing.
+    /// Gives a user the hash of a new password, which is not public, and ends `others`. Returns
+    /// whether there was such a user with the hash `old`. If not, does nothing.
     async fn set_hash(
         &self,
         name: &str,
@@ -45,7 +45,6 @@ pub(super) trait Table: Send + Sync {
         others: EndSessions,
     ) -> Result<bool, StoreError>;
 
-    /// Deletes a user, and ends `all`. Says whether there was one. If there was none, it does
-    /// nothing.
+    /// Deletes a user, and ends `all`. Returns whether the user existed. If not, does nothing.
     async fn delete(&self, name: &str, all: EndSessions) -> Result<bool, StoreError>;
 }

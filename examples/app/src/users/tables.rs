@@ -1,4 +1,4 @@
-//! The tables of users that there are, by database.
+//! Opens the table of users in each kind of database.
 
 use anyhow::Context;
 
@@ -8,8 +8,8 @@ use crate::{
     users::{postgres::PostgresTable, sqlite::SqliteTable, table::Table},
 };
 
-/// Opens the table, and makes it if it is missing. `sessions` is the store in the same database, if
-/// it has one.
+/// Opens the table, and creates it if necessary. `sessions` is the store in the same database, if
+/// any.
 pub(super) async fn open(
     database: &Database,
     sessions: Option<&Store>,

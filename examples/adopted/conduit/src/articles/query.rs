@@ -16,7 +16,7 @@ pub(crate) struct Article {
     slug: String,
     title: String,
     description: String,
-    /// Lists leave it out.
+    /// `None` in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
     tag_list: Vec<String>,
@@ -106,7 +106,8 @@ macro_rules! select_articles {
 
 macro_rules! matches_filter {
     () => {
-        // The count doesn't need the reader, `$1`, but each parameter must have a type.
+        // The count doesn't need the reader, `$1`, but PostgreSQL must know the type of each
+        // parameter.
         "WHERE ($1::bigint IS NULL OR true)
             AND ($2::text IS NULL OR $2 = ANY (a.tags))
             AND ($3::text IS NULL OR u.username = $3)

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Api, members};
 
-/// Whether this is a time in ISO 8601, in UTC and with milliseconds, as the front ends parse it.
+/// Whether this is a time in ISO 8601, in UTC and with milliseconds. The front ends parse that
+/// format.
 fn is_time(time: &Value) -> bool {
     let shape: String = time
         .as_str()
@@ -15,7 +16,7 @@ fn is_time(time: &Value) -> bool {
     shape == "0000-00-00T00:00:00.000Z"
 }
 
-/// The titles in a list, and how many articles there are in all.
+/// The titles in a list, and the total number of articles.
 fn titles(answer: &Answer) -> (Vec<&str>, i64) {
     let articles = answer.ok("articles").as_array().unwrap();
     let titles = articles

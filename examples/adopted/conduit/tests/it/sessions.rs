@@ -30,7 +30,7 @@ async fn only_a_good_token_opens_what_needs_a_user() {
             .await;
         forged.is_error(401, "token", "is invalid");
     }
-    // Also where a token is optional: a client must notice that its own is bad.
+    // A bad token is also refused on routes where a token is optional: a client must notice it.
     let line = "GET /api/articles";
     assert_eq!(api.ask(line, Value::Null).await.status, 200);
     assert_eq!(
@@ -107,7 +107,7 @@ async fn a_client_gets_a_fresh_token_after_half_of_its_life() {
     let current = jake.get("/api/user").await;
     assert_ne!(current.ok("user")["token"], json!(jake.token));
     let renewed = api.user(&current);
-    // It is of the same session.
+    // The new token is of the same session.
     let sessions = renewed.get("/api/user/sessions").await;
     assert_eq!(sessions.ok("sessions").as_array().unwrap().len(), 1);
 

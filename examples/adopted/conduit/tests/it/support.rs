@@ -1,4 +1,4 @@
-//! The application on a port and in a database of its own, and clients of it.
+//! The application on its own port and in its own database, and clients for it.
 
 use std::{
     net::SocketAddr,
@@ -23,7 +23,7 @@ pub(crate) struct Api {
     url: String,
 }
 
-/// The clock of the machine, and some time later if the test says so.
+/// The clock of the machine, moved forward if the test says so.
 #[derive(Clone, Default)]
 pub(crate) struct Later {
     machine: SystemClock,
@@ -76,7 +76,7 @@ impl Api {
         }
     }
 
-    /// Asks without a token.
+    /// Sends a request without a token.
     pub(crate) async fn ask(&self, line: &str, body: Value) -> Answer {
         self.send(line, None, body).await
     }
@@ -86,8 +86,8 @@ impl Api {
         self.ask(&format!("GET {path}"), Value::Null).await
     }
 
-    /// Asks with this value of `Authorization`. `line` is a method and a path; a body of null is
-    /// none.
+    /// Sends a request with this value of `Authorization`. `line` has a method and a path. A null
+    /// `body` means no body.
     pub(crate) async fn send(
         &self,
         line: &str,
@@ -116,7 +116,7 @@ impl Api {
         }
     }
 
-    /// A new user of this name.
+    /// Registers a user with this name.
     pub(crate) async fn register(&self, name: &str) -> User<'_> {
         let body = json!({ "user": credentials(name) });
         let answer = self.ask("POST /api/users", body).await;
@@ -124,7 +124,7 @@ impl Api {
         self.user(&answer)
     }
 
-    /// Another session of a user.
+    /// Begins another session of a user.
     pub(crate) async fn log_in(&self, name: &str) -> User<'_> {
         let body = json!({ "user": credentials(name) });
         let answer = self.ask("POST /api/users/login", body).await;
@@ -142,7 +142,7 @@ impl Api {
     }
 }
 
-/// The members with which a user of this name registers and logs in.
+/// The members with which the user of this name registers and logs in.
 pub(crate) fn credentials(name: &str) -> Value {
     json!({
         "username": name,
@@ -185,12 +185,12 @@ impl User<'_> {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
-    /// Whether a cache may keep it.
+    /// Whether a cache may keep the answer.
     pub(crate) is_kept: bool,
 }
 
 impl Answer {
-    /// Checks that this is an error in the API's format: its status, the member and the message.
+    /// Checks that this is an error in the API's format with this status, member and message.
     #[track_caller]
     pub(crate) fn is_error(&self, status: u16, member: &str, message: &str) {
         assert_eq!(self.status, status, "{self:?}");

@@ -108,7 +108,7 @@ async fn a_user_changes_single_members() {
         (&user["username"], &user["token"]),
         (&json!("jake"), &json!(jake.token))
     );
-    // The gate doesn't show the account that it kept.
+    // The gate doesn't show the old account that it had in memory.
     let current = jake.get("/api/user").await;
     assert_eq!(current.ok("user"), user);
 

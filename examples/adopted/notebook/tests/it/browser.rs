@@ -1,4 +1,4 @@
-//! Browsers that visit the site: each has cookies of its own, and follows redirects.
+//! Browsers that visit the site. Each has its own cookies, and follows redirects.
 
 use std::{collections::BTreeMap, net::TcpListener, sync::Mutex, time::Duration};
 
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 pub(crate) const PASSWORD: &str = "looking-glass";
 
-/// The site on a port, with a file and a clock of its own.
+/// The site on its own port, with its own file and clock.
 pub(crate) struct World {
     pub(crate) clock: ManualClock,
     url: String,
@@ -73,7 +73,7 @@ impl World {
         browser
     }
 
-    /// Breaks what shows notes.
+    /// Breaks the page that shows notes.
     pub(crate) fn drop_notes(&self) {
         let database = Connection::open(self.directory.path().join("notebook.db")).unwrap();
         database.execute_batch("DROP TABLE notes").unwrap();
@@ -84,7 +84,7 @@ impl World {
     }
 }
 
-/// A cookie, and whether it stays when the browser is closed.
+/// A cookie, and whether it survives the end of the browser.
 type Cookie = (String, bool);
 
 pub(crate) struct Browser<'w> {
@@ -114,8 +114,8 @@ impl Browser<'_> {
         self.go("POST", path, form, "same-origin").await
     }
 
-    /// Sends a form of a page of another site, with the cookies, as browsers did that know no
-    /// `SameSite`.
+    /// Sends a form from a page of another site, with the cookies. Browsers without support for
+    /// `SameSite` did this.
     pub(crate) async fn post_from_elsewhere(&self, path: &str, form: &[(&str, &str)]) -> Page {
         self.go("POST", path, form, "cross-site").await
     }

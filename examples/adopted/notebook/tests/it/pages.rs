@@ -134,7 +134,7 @@ async fn a_note_is_shown_as_it_was_written() {
         (blank.status, blank.html.contains("Write something.")),
         (422, true)
     );
-    // Notes are their author's alone.
+    // Only their author sees the notes.
     let other = world.registered("bob").await;
     assert!(!other.visit("/notes").await.html.contains("script"));
     assert_eq!(browser.visit("/nothing").await.status, 404);
@@ -171,6 +171,6 @@ async fn a_form_of_another_site_does_nothing() {
         ("/notes", false)
     );
     assert!(phone.is_logged_in().await);
-    // A link from elsewhere arrives logged in.
+    // A link from another site arrives logged in.
     assert!(browser.visit("/notes").await.html.contains("You are alice"));
 }

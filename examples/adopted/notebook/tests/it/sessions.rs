@@ -31,7 +31,7 @@ async fn a_browser_forgets_the_user_when_it_is_closed_unless_it_should_remember(
     world.minutes(60 * DAY);
     assert!(own.is_logged_in().await);
 
-    // A browser that brings its tabs back keeps the cookies, but the session is over in a day.
+    // A browser that restores its tabs keeps the cookies, but the session ends after a day.
     let tabs = world.logged_in("alice", false).await;
     world.minutes(DAY + 1);
     assert!(!tabs.is_logged_in().await);
@@ -57,7 +57,7 @@ async fn a_stale_tab_is_sent_to_the_login_and_posts_nothing() {
     let world = World::open().await;
     let laptop = world.registered("alice").await;
     let phone = world.logged_in("alice", true).await;
-    // The tab of the phone shows the form while the laptop logs all devices out.
+    // The phone's tab shows the form while the laptop logs out all devices.
     assert!(
         phone
             .visit("/notes")
@@ -117,7 +117,7 @@ async fn a_user_logs_one_device_out_from_another() {
     let (id, _) = rest.split_once("/end").unwrap();
     let end = format!("/devices/{id}/end");
 
-    // Another user can't.
+    // Another user can't end it.
     let bob = world.registered("bob").await;
     assert_eq!(bob.post(&end, &[]).await.status, 404);
     assert_eq!(phone.post("/devices/nonsense/end", &[]).await.status, 404);

@@ -12,10 +12,10 @@ use crate::{
     keys::hash_of,
 };
 
-/// How long a connection may last that a key has opened. A request is over by then.
+/// Maximum lifetime of a connection that a key has opened. An ordinary request takes less.
 const LIFETIME: Duration = Duration::from_secs(60);
 
-/// Admits the owner of a good key. A request without one goes on as the gate has judged it.
+/// Admits the owner of a valid key. A request without a key continues with the gate's decision.
 pub(crate) async fn admit(
     database: Database,
     state: AuthState,
@@ -35,7 +35,7 @@ pub(crate) async fn admit(
     Ok(request.authenticated(KEYS, &owner, LIFETIME)?)
 }
 
-/// The owner of a key, with the scopes of the key that the owner has now.
+/// The owner of a key. The owner's scopes limit the scopes of the key.
 async fn owner_of(database: &Database, key: &str) -> Result<Option<Identity>, StoreError> {
     type Found = (String, String, String, String);
     let hash = hash_of(key);
@@ -52,7 +52,7 @@ async fn owner_of(database: &Database, key: &str) -> Result<Option<Identity>, St
             .scopes(scopes)
             .claims(&KeyClaims { key })?)
     };
-    // The table has what was checked before.
+    // The service checked these values before it stored them.
     let identity =
         identity().map_err(|error| StoreError::unavailable(std::io::Error::other(error)));
     identity.map(Some)

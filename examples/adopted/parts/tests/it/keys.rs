@@ -60,7 +60,7 @@ async fn a_key_does_no_more_than_its_owner() {
         .await
         .is_error(403, "insufficient_scope");
 
-    // Also if the owner has lost a scope since.
+    // The same holds if the owner has lost a scope since.
     let admin = warehouse.person("admin").await;
     let (machine, _) = warehouse.machine(&admin, "parts:read parts:write").await;
     let set = async || {

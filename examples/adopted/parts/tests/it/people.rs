@@ -110,7 +110,7 @@ async fn requests_that_no_route_takes_are_answered_in_json() {
             .await
             .is_error(status, error);
     }
-    // A stranger isn't told what is wrong with a body.
+    // A client without access learns nothing about faults of its body.
     let body = json!({ "stock": -1 });
     let stranger = warehouse.ask("PUT /api/parts/bolt", STRANGER, body).await;
     stranger.is_error(401, "missing_token");

@@ -1,4 +1,4 @@
-//! The service on a port, with a file and a clock of its own.
+//! The service on its own port, with its own file and clock.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl Warehouse {
         }
     }
 
-    /// Asks by a method and a path; a body of null is none.
+    /// Sends a request with a method and a path. A null `body` means no body.
     pub(crate) async fn ask(&self, line: &str, credentials: &Credentials, body: Value) -> Answer {
         let mut headers = HeaderMap::new();
         if let Some((name, value)) = credentials {
@@ -98,7 +98,7 @@ impl Warehouse {
     }
 }
 
-/// A request whose gate has let it through, and whose body the client still holds back.
+/// A request that its gate has let through, and whose body the client still holds back.
 pub(crate) struct Upload {
     stream: TcpStream,
     body: String,
@@ -121,7 +121,7 @@ impl Upload {
         );
         let mut stream = TcpStream::connect(host).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
-        // The server asks for the body when a filter behind the gate reads it.
+        // The server asks for the body when a filter after the gate reads it.
         let mut asked = [0; 25];
         stream.read_exact(&mut asked).await.unwrap();
         assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
