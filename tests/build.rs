@@ -1,4 +1,4 @@
-//! Makes the code of the service of the least example in tonic.
+//! Generates the code for the `.proto` service of the smallest tonic example.
 
 fn main() -> anyhow::Result<()> {
     println!("cargo::rerun-if-changed=../examples/hello-tonic/proto");

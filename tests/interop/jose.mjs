@@ -1,11 +1,11 @@
-// The side of npm's jose of `cargo xtask interop`: verifies our access tokens, and signs its own.
+// npm's jose for `cargo xtask interop`: verifies our access tokens, and signs its own.
 //
-// One request in JSON on standard input, one answer on standard output.
+// Reads one request in JSON from standard input, and writes one answer to standard output.
 
 import { createPublicKey, webcrypto } from "node:crypto";
 import { readFileSync } from "node:fs";
 
-// Node 18 has it, but not under this name.
+// Node 18 has it under another name.
 globalThis.crypto ??= webcrypto;
 const jose = await import("jose");
 
@@ -47,7 +47,7 @@ async function answerTo({ alg, kid, symmetric, ...given }) {
   return { alg, read: judged, good: await sign(ours), strange: await sign(strangers), jwk };
 }
 
-// The claims, or in words why there are none.
+// The claims, or a text that says why there are none.
 async function judge(token, key, alg) {
   const requiredClaims = ["exp", "iat", "iss", "aud", "sub", "jti"];
   const options = { algorithms: [alg], issuer, audience, typ: "at+jwt", requiredClaims };

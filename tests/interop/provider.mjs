@@ -1,8 +1,8 @@
-// An OpenID Connect provider for the tests of logins: `oidc-provider` with its own login page, which
-// takes every name and password. Arguments: the origin of the service whose users log in, the path to
-// which browsers come back, and the path that takes logout tokens. Prints the issuer once it listens.
-// For each line that it reads, it signs with a new key, forgets the old one, and prints a line.
-// Everything that it serves is on this machine, and its client is known to this test alone.
+// An OpenID Connect provider for the tests of logins: `oidc-provider` with its own login page,
+// which accepts every name and password. Arguments: the origin of the service whose users log in,
+// the path to which browsers come back, and the path that takes logout tokens. Prints the issuer
+// once it listens. For each line that it reads, it replaces its signing key with a new one, and
+// prints a line. It serves only this machine, and only this test knows its client.
 
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -26,13 +26,13 @@ function start(issuer, kid) {
       },
     ],
     cookies: { keys: ['a key of the tests'] },
-    // Its own dispatcher refuses addresses of this machine, where the service is.
+    // Its own dispatcher refuses addresses of this machine, and the service is here.
     fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
     features: { backchannelLogout: { enabled: true } },
     jwks: { keys: [{ ...key.export({ format: 'jwk' }), kid, alg: 'RS256', use: 'sig' }] },
     pkce: { required: () => true },
   });
-  // A logout token that was not taken is a failure of the test, which reads this.
+  // If the service refuses a logout token, the test fails. It reads this output.
   provider.on('backchannel.error', (_, error) => console.error('logout:', error));
   provider.on('server_error', (_, error) => console.error(error));
   return provider.callback();
@@ -42,7 +42,7 @@ const server = createServer();
 server.listen(0, '127.0.0.1', () => {
   const issuer = `http://localhost:${server.address().port}`;
   let keys = 1;
-  // Providers of one process share their store, so logins go on.
+  // Providers in one process share their store, so logins survive.
   let answer = start(issuer, `key-${keys}`);
   server.on('request', (request, response) => answer(request, response));
   console.log(issuer);

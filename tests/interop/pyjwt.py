@@ -1,6 +1,6 @@
-"""PyJWT's side of `cargo xtask interop`: verifies our access tokens, and signs its own.
+"""PyJWT for `cargo xtask interop`: verifies our access tokens, and signs its own.
 
-One request in JSON on standard input, one answer on standard output.
+Reads one request in JSON from standard input, and writes one answer to standard output.
 """
 
 import json
@@ -49,7 +49,7 @@ def answer_to(case, jwks, request):
 
 
 def judged(token, key, algorithm, request):
-    """The claims, or in words why there are none."""
+    """The claims, or a text that says why there are none."""
     try:
         decoded = jwt.decode_complete(
             token,
@@ -61,7 +61,7 @@ def judged(token, key, algorithm, request):
         )
     except jwt.InvalidSignatureError:
         return "bad signature"
-    except Exception as error:  # whatever it is, it is the answer
+    except Exception as error:  # any error is an answer
         return f"{type(error).__name__}: {error}"
     if decoded["header"]["typ"] != "at+jwt":
         return "not an access token"

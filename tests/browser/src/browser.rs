@@ -1,4 +1,4 @@
-//! A Chromium of a test's own.
+//! A Chromium for one test.
 
 use std::{
     fmt,
@@ -16,12 +16,12 @@ use thirtyfour::{
 
 use crate::tools;
 
-/// How long a condition may take to come true on a busy machine.
+/// How long a condition may take to become true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How soon the browser is asked again.
+/// The pause between two requests to the browser.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// No update, no sync and no guess of the browser's asks any server, and root may run it.
+/// The browser contacts no server by itself, for updates, sync or guesses. Root may run it.
 const FLAGS: &[&str] = &[
     "--headless=new",
     "--no-sandbox",
@@ -35,26 +35,26 @@ const FLAGS: &[&str] = &[
     "--window-size=1280,1400",
 ];
 
-/// A browser with its own profile, which ends when this is dropped.
+/// A browser with its own profile. It ends when this is dropped.
 pub struct Browser {
     driver: WebDriver,
     chromedriver: Chromedriver,
     profile: Arc<TempDir>,
 }
 
-/// The program that a test asks over WebDriver, and that starts the browser.
+/// The program that starts the browser and takes WebDriver requests.
 struct Chromedriver {
     child: Child,
-    /// The process of the browser, which outlives this one unless it is told to end.
+    /// The process of the browser. It outlives the driver unless this kills it.
     browser: Option<u64>,
 }
 
 impl Browser {
-    /// Starts one that was never used.
+    /// Starts a browser with a new profile.
     ///
     /// # Panics
     ///
-    /// If Chromium or its driver isn't installed, or doesn't start.
+    /// If Chromium or its driver isn't installed or doesn't start.
     pub async fn start() -> Self {
         Self::with_profile(Arc::new(TempDir::new().unwrap())).await
     }
@@ -95,17 +95,17 @@ impl Browser {
         self.driver.goto(url).await.unwrap();
     }
 
-    /// Loads the page of the current tab anew.
+    /// Reloads the page of the current tab.
     pub async fn reload(&self) {
         self.driver.refresh().await.unwrap();
     }
 
-    /// The address of the current tab's page.
+    /// The URL of the current tab.
     pub async fn url(&self) -> String {
         self.driver.current_url().await.unwrap().into()
     }
 
-    /// Opens a page in a new tab, which is the current one then.
+    /// Opens a page in a new tab, and makes it the current one.
     pub async fn open_tab(&self, url: &str) -> WindowHandle {
         let tab = self.driver.new_tab().await.unwrap();
         self.switch_to(&tab).await;
@@ -123,12 +123,12 @@ impl Browser {
         self.driver.switch_to_window(tab.clone()).await.unwrap();
     }
 
-    /// Has the current tab's page run `body`, a function's body in JavaScript that may return a
-    /// promise.
+    /// Runs `body` in the current tab's page. `body` is the body of a JavaScript function, which
+    /// may return a promise.
     ///
     /// # Panics
     ///
-    /// If it throws.
+    /// If the function throws.
     pub async fn run(&self, body: &str) -> Value {
         let ran = self.driver.execute(body, Vec::new()).await;
         let ran = ran.unwrap_or_else(|error| panic!("{body}: {error}"));
@@ -144,12 +144,12 @@ impl Browser {
     ///
     /// # Panics
     ///
-    /// If it takes too long.
+    /// If that takes too long.
     pub async fn until(&self, expression: &str) {
         let begun = Instant::now();
         let body = format!("return Boolean({expression})");
         loop {
-            // A page that is being left runs no script.
+            // A page that is unloading runs no script.
             let ran = self.driver.execute(body.as_str(), Vec::new()).await;
             if ran.is_ok_and(|ran| *ran.json() == json!(true)) {
                 return;
@@ -163,7 +163,7 @@ impl Browser {
         }
     }
 
-    /// Clicks on the element of this CSS selector, as soon as it is to be seen.
+    /// Clicks on the element with this CSS selector, as soon as it is visible.
     pub async fn click(&self, selector: &str) {
         let element = format!("document.querySelector({})", json!(selector));
         self.until(&format!(
@@ -174,13 +174,13 @@ impl Browser {
         found.click().await.unwrap();
     }
 
-    /// Types into the element of this CSS selector.
+    /// Types into the element with this CSS selector.
     pub async fn type_into(&self, selector: &str, text: &str) {
         let found = self.driver.find(By::Css(selector)).await.unwrap();
         found.send_keys(text).await.unwrap();
     }
 
-    /// The text of the element of this CSS selector.
+    /// The text of the element with this CSS selector.
     pub async fn text(&self, selector: &str) -> String {
         let element = format!("document.querySelector({})", json!(selector));
         let text = self.value(&format!("{element}?.textContent ?? null")).await;
@@ -188,20 +188,20 @@ impl Browser {
         text.unwrap_or_else(|| panic!("there is no {selector}"))
     }
 
-    /// All cookies that the browser sends to the current page's service, also those that no script
-    /// can read.
+    /// All cookies that the browser sends to the current page's service, including those that no
+    /// script can read.
     pub async fn cookies(&self) -> Vec<Cookie> {
         self.driver.get_all_cookies().await.unwrap()
     }
 
-    /// The value of the cookie of this name.
+    /// The value of the cookie with this name.
     pub async fn cookie(&self, name: &str) -> Option<String> {
         let cookies = self.cookies().await;
         let cookie = cookies.into_iter().find(|cookie| cookie.name == name);
         cookie.map(|cookie| cookie.value)
     }
 
-    /// Leaves a picture of the current tab's page in `target/browser`.
+    /// Saves a picture of the current tab in `target/browser`.
     pub async fn picture(&self, name: &str) {
         let file = tools::picture(name);
         self.driver.screenshot(&file).await.unwrap();
@@ -218,7 +218,7 @@ impl fmt::Debug for Browser {
 }
 
 impl Chromedriver {
-    /// Starts it on a free port, and returns how to ask it.
+    /// Starts chromedriver on a free port, and returns its URL.
     fn start() -> (Self, String) {
         let child = Command::new("chromedriver")
             .arg("--port=0")
@@ -239,7 +239,7 @@ impl Chromedriver {
             port.trim_end_matches('.').parse::<u16>().ok()
         });
         let port = port.unwrap_or_else(|| panic!("chromedriver ended before it listened"));
-        // Its later output is read, so that a full pipe does not stop it.
+        // Read the later output, so that a full pipe doesn't stop the driver.
         std::thread::spawn(move || lines.for_each(drop));
         (own, format!("http://127.0.0.1:{port}"))
     }
@@ -247,25 +247,25 @@ impl Chromedriver {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver's own end would block the runtime on which it asks.
+        // The driver's own drop would block the runtime that drives it.
         let _ = self.driver.clone().leak();
     }
 }
 
 impl Drop for Chromedriver {
     fn drop(&mut self) {
-        // All of them fail only for a process that is no more.
+        // All of these fail only if the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if let Some(browser) = self.browser {
-            // The shell's own `kill`, since a small machine may have no other.
+            // The shell's own `kill`, because a small machine may have no other.
             let kill = ["-c", "kill -KILL \"$0\" 2>&-", &browser.to_string()];
             let _ = Command::new("sh").args(kill).status();
         }
     }
 }
 
-/// The part of a page that tells most about it.
+/// The parts of a page that best show its state.
 const SHOWN: &str = "return {
     url: location.href,
     state: document.body.dataset.state,

@@ -8,15 +8,15 @@ use crate::browser::Browser;
 
 /// The names of the cookies.
 pub const ACCESS: &str = "__Host-gatepass";
-/// That of the refresh token.
+/// The name of the refresh token's cookie.
 pub const REFRESH: &str = "__Host-gatepass-refresh";
 
-/// How long an access token lives, and a second.
+/// Longer than the lifetime of an access token with the leeway, by a second.
 pub const PAST_EXPIRY: Duration = Duration::from_secs(15 * 60 + 31);
-/// How long a spent refresh token is answered, and a second.
+/// Longer than the overlap of a spent refresh token, by a second.
 pub const PAST_OVERLAP: Duration = Duration::from_secs(31);
 
-/// A program that runs, with the demo users.
+/// A running program with the demo users.
 #[derive(Debug)]
 pub struct Example {
     /// The program.
@@ -31,7 +31,7 @@ impl Example {
         Self::with(framework, &[]).await
     }
 
-    /// Starts it with these flags.
+    /// Starts the example with these flags.
     pub async fn with(framework: Framework, flags: &[&str]) -> Self {
         let program = Program::with_demo_users(framework.program(), flags).await;
         Self {
@@ -40,17 +40,17 @@ impl Example {
         }
     }
 
-    /// Lets time pass for the service. The browser's clock goes on by itself.
+    /// Moves the clock of the service. The browser's clock runs by itself.
     pub async fn pass(&self, time: Duration) {
         self.program.pass_time(time).await;
     }
 
-    /// Opens the page, and logs alice in by it.
+    /// Opens the page, and logs alice in there.
     pub async fn log_in(&self, browser: &Browser) {
         self.log_in_at(browser, &self.origin).await;
     }
 
-    /// The same at another address of the service.
+    /// As [`log_in`](Self::log_in), at another URL of the service.
     pub async fn log_in_at(&self, browser: &Browser, url: &str) {
         browser.open(url).await;
         browser.until(OUT).await;
@@ -62,7 +62,7 @@ impl Example {
 /// The page shows that no user is logged in.
 pub const OUT: &str = "document.body?.dataset.state === 'out'";
 
-/// The page shows alice's session and has asked for everything that it shows.
+/// The page shows alice's session, and has loaded everything that it shows.
 #[must_use]
 pub fn logged_in() -> String {
     "document.body?.dataset.state === 'in' && document.querySelector('#who').textContent === 'alice' \
@@ -78,7 +78,7 @@ pub fn notice(state: &str, reason: &str) -> String {
     )
 }
 
-/// Asks for a route by a button of the page, and returns the status of the answer.
+/// Requests a route with a button of the page, and returns the status of the answer.
 pub async fn ask(browser: &Browser, call: &str) -> u64 {
     browser
         .run("delete document.querySelector('#answer').dataset.status")

@@ -17,7 +17,7 @@ mod turn;
 
 pub use self::turn::turn;
 
-/// Mounts claims as tests of each framework that serves the page: `axum::claim`, `actix::claim`
+/// Mounts claims as tests for each framework that serves the page: `axum::claim`, `actix::claim`
 /// and `warp::claim`.
 #[macro_export]
 macro_rules! in_each_framework {

@@ -1,4 +1,4 @@
-//! Small sites of a test's own.
+//! Small sites for one test.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -12,21 +12,21 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// A site, until this is dropped.
+/// A site, which stops when this is dropped.
 #[derive(Debug)]
 pub struct Site {
     address: SocketAddr,
     serving: JoinHandle<()>,
 }
 
-/// The answer to a request. An error is none: the connection is cut.
+/// The answer to a request. An error closes the connection.
 pub type Answer = Result<Response<Full<Bytes>>, io::Error>;
 
 impl Site {
     /// Serves on a free port.
     ///
-    /// Each connection has one request. A browser sends a request again by itself if a connection
-    /// breaks that it has used before, and a test wants to see every request that is lost.
+    /// Each connection carries one request. A browser repeats a request by itself if a connection
+    /// breaks that it has used before, and a test must see each lost request.
     pub async fn serve<F>(answer: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Answer> + Send + 'static,
@@ -42,7 +42,7 @@ impl Site {
                     let service = service_fn(move |request| answer(request));
                     let mut server = http1::Builder::new();
                     server.keep_alive(false);
-                    // It ends with an error where an answer is dropped.
+                    // The connection ends with an error if the test drops an answer.
                     let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -61,7 +61,7 @@ impl Site {
         .await
     }
 
-    /// Its port.
+    /// The site's port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.address.port()

@@ -1,8 +1,8 @@
-//! The places of the tools that `cargo xtask setup` installs, and of what the tests leave behind.
+//! The places of the tools that `cargo xtask setup` installs, and of the files that the tests save.
 
 use std::{fs, path::PathBuf};
 
-/// The source of axe-core, which finds barriers in a page.
+/// The source of axe-core, which finds accessibility barriers in a page.
 ///
 /// # Panics
 ///
@@ -18,13 +18,13 @@ pub fn axe() -> String {
     })
 }
 
-/// The file for a picture of this name.
+/// The file for a picture with this name.
 #[must_use]
 pub fn picture(name: &str) -> PathBuf {
     directory().join(name).with_extension("png")
 }
 
-/// `target/browser`, beside this very program.
+/// `target/browser`, next to this program.
 fn directory() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let target = own

@@ -1,4 +1,4 @@
-"""Authlib: discovers, logs in, refreshes, introspects and revokes, with requests and with httpx2; guards by its validators."""
+"""Authlib: discovers, logs in, refreshes, introspects and revokes, with requests and httpx2. Guards with its validators."""
 
 import asyncio
 import os
@@ -47,7 +47,8 @@ def discovered(server):
     metadata = AuthorizationServerMetadata(requests.get(url, timeout=PATIENCE).json())
     same("the issuer", metadata["issuer"], server["issuer"])
     for key in metadata.REGISTRY_KEYS:
-        # RFC 8414 wants the member and a response type in it; without an authorization endpoint there is none.
+        # Authlib requires the member and a response type in it (RFC 8414). Without an authorization
+        # endpoint there is none.
         if key != "response_types_supported":
             getattr(metadata, f"validate_{key}")()
     return metadata
@@ -75,7 +76,7 @@ def converse_as(server, metadata, client):
         impostor = session_of(OAuth2Session, {**client, "secret": "wrong"}, metadata)
         refused("a wrong secret", OAuthError, "invalid_client", impostor.fetch_token, **user)
 
-    # It refreshes by itself what has expired for all that it knows.
+    # The client refreshes by itself when it believes that a token has expired.
     session.token = {**first, "expires_at": 1}
     authorized(server, session.get(guarded))
     second = dict(session.token)
@@ -143,7 +144,7 @@ async def converse_with_httpx2(server, metadata, client):
 
 
 def guard(server, metadata):
-    """Its validators, as a service has them that is not written in Rust."""
+    """Validates tokens as a service in Python does."""
     client = confidential(server)
     session = session_of(OAuth2Session, client, metadata, default_timeout=PATIENCE)
     token = session.fetch_token(**server["user"])["access_token"]
@@ -186,14 +187,14 @@ def validated(validator, token, scope=None):
 
 
 def issue(server, metadata):
-    """What it signs with the exported secret, the server takes."""
+    """Signs a token with the exported secret, and checks that the server accepts it."""
     if not server["jwk"]:
         return ""
     session = session_of(OAuth2Session, confidential(server), metadata)
     token = session.fetch_token(**server["user"])["access_token"]
     key = import_key(server["jwk"])
     read = jwt.decode(token, key)
-    # One that no server has issued.
+    # A token that no server has issued.
     read.claims["exp"] -= 1
     stranger = import_key({**server["jwk"], "k": "AAAA" + server["jwk"]["k"][4:]})
     for signer, judge in (

@@ -1,8 +1,9 @@
-// jose: verifies what the servers issue, by their key sets and by the exported secret, and issues with the latter.
+// jose: verifies the servers' tokens with their key sets and with the exported secret, and issues
+// tokens with the secret.
 
 import { PATIENCE, altered, authorized, ask, each, loggedIn, refused, same } from "./servers.mjs";
 
-// Not above: the import must find what Node 18 lacks.
+// Here and not above, because the import needs what Node 18 lacks.
 const jose = await import("jose");
 
 await each("jose", async (server) => {
@@ -43,7 +44,7 @@ async function verify(server, token, key) {
 
 async function issue(server, token) {
   const claims = jose.decodeJwt(token);
-  // One that no server has issued.
+  // A token that no server has issued.
   claims.exp -= 1;
   const header = jose.decodeProtectedHeader(token);
   const signed = (key) => new jose.SignJWT(claims).setProtectedHeader(header).sign(key);

@@ -1,4 +1,4 @@
-// oauth4webapi: discovers, logs in, refreshes, introspects and revokes; guards by the key set.
+// oauth4webapi: discovers, logs in, refreshes, introspects and revokes. Guards with the key set.
 
 import * as oauth from "oauth4webapi";
 
@@ -95,7 +95,7 @@ async function converse(server, as, { id, secret, method }) {
   await turnedAway("the access token of a stolen session", next.access_token);
 }
 
-// As a resource server does (RFC 9068, section 4).
+// Like a resource server (RFC 9068, section 4).
 async function guard(server, as, token) {
   const validate = (token, audience) => {
     const headers = { authorization: `Bearer ${token}` };

@@ -1,4 +1,4 @@
-"""openapi-spec-validator: reads the description that each server has of its endpoints."""
+"""openapi-spec-validator: checks the OpenAPI description of each server's endpoints."""
 
 import json
 from importlib.metadata import version
@@ -19,7 +19,7 @@ def converse(server):
     same("what is wrong with it", faults, [])
     broken = {**document, "info": {}}
     check("a broken one is refused", list(errors(broken)))
-    # But for where they are.
+    # The documents differ only in their URLs.
     text = text.replace(server["issuer"].encode(), b"")
     first = documents.setdefault("first", text)
     check("every server says the same of its endpoints", text == first)

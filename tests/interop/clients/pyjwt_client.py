@@ -1,4 +1,4 @@
-"""PyJWT: verifies what the servers issue, by their key sets and by the exported secret, and issues with the latter."""
+"""PyJWT: verifies the servers' tokens with their key sets and with the exported secret, and issues tokens with the secret."""
 
 import json
 from urllib import request as http
@@ -22,7 +22,7 @@ def by_key_set(server, token):
     keys = jwt.PyJWKClient(server["metadata"]["jwks_uri"], timeout=PATIENCE)
     key = keys.get_signing_key_from_jwt(token)
     verify(server, token, key)
-    # Whose key is not in the set.
+    # A token whose key is not in the set.
     stranger = jwt.encode({}, "a secret of 32 bytes, or even more", headers={"kid": "strange"})
     unknown = (jwt.PyJWKClientError, "PyJWKClientError", keys.get_signing_key_from_jwt, stranger)
     refused("an unknown key", *unknown)
@@ -35,7 +35,7 @@ def by_secret(server, token):
 
     key = jwt.PyJWK(server["jwk"])
     claims, header = verify(server, token, key)
-    # One that no server has issued.
+    # A token that no server has issued.
     claims["exp"] -= 1
     same("its own token, answered with", ask(server, jwt.encode(claims, key, headers=header)), 200)
     stranger = jwt.encode(claims, "a secret of 32 bytes, or even more", headers=header)

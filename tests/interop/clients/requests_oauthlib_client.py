@@ -39,7 +39,7 @@ class One:
             login = (InvalidClientError, "invalid_client", impostor.log_in)
             refused("a wrong secret", *login, self.session(), self.server["user"])
 
-        # Expired, for all that it knows.
+        # The client believes that the token has expired.
         saved = []
         session = self.session({**first, "expires_at": 1}, saved.append)
         authorized(self.server, self.get(session))
@@ -92,7 +92,7 @@ class One:
         check("it is revoked", response.status_code == 200)
 
     def get(self, session):
-        # By what it refreshes where it has to.
+        # The client's credentials, for an automatic refresh.
         named = {"client_id": self.id, "client_secret": self.secret} if self.basic() else {}
         return session.get(self.server["guarded"], timeout=PATIENCE, **named)
 
@@ -101,7 +101,7 @@ class One:
         return HTTPBasicAuth(self.id, self.secret) if by_basic else None
 
     def body(self):
-        """What the form says of the client."""
+        """The client's credentials in the form."""
         if self.method == "client_secret_basic":
             return {}
         secret = {"client_secret": self.secret} if self.secret else {}
@@ -109,7 +109,7 @@ class One:
 
 
 def named_by_basic(server):
-    """Without a word about it, requests-oauthlib names a public client by Basic with an empty secret."""
+    """By default, requests-oauthlib names a public client by Basic with an empty secret."""
     client = next(client for client in server["clients"] if not client["secret"])
     session = OAuth2Session(client=LegacyApplicationClient(client_id=client["id"]))
     url = server["metadata"]["token_endpoint"]

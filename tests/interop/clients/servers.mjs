@@ -1,21 +1,22 @@
-// What the clients in JavaScript share: `cargo xtask interop` has each of them converse with every server.
+// The code that the clients in JavaScript share. `cargo xtask interop` has each client talk to
+// every server.
 //
-// One request in JSON on standard input, one line for each server on standard output. Whatever is not as it must be
-// ends it, with a message in which there is no token: tokens are compared here and shown nowhere.
+// Reads one request in JSON from standard input, and prints one line for each server. A fault ends
+// the process with a message. The message contains no token: this code only compares tokens.
 
 import { readFileSync } from "node:fs";
 import { webcrypto } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 
-// Node 18 has it, but not under this name.
+// Node 18 has it under another name.
 globalThis.crypto ??= webcrypto;
 
-// Milliseconds for one exchange.
+// Time limit of one exchange, in milliseconds.
 export const PATIENCE = 10_000;
 
 class Wrong extends Error {}
 
-// Has `converse(server)` with each server, and says what was done.
+// Calls `converse(server)` for each server, and prints its result.
 export async function each(library, converse) {
   const installed = new URL(`../node_modules/${library}/package.json`, import.meta.url);
   const name = `${library} ${JSON.parse(readFileSync(installed, "utf8")).version}`;
@@ -28,7 +29,7 @@ export async function each(library, converse) {
       process.exit(1);
     }
   }
-  // Connections that are kept open keep nobody waiting.
+  // Ends the process although connections are still open.
   process.exit(0);
 }
 
@@ -42,7 +43,7 @@ export function same(what, got, wanted) {
   }
 }
 
-// What is awaited must fail with the library's own error, which has our code.
+// Checks that the call fails with the library's own error, which has our code.
 export async function refused(what, kind, code, call, codeOf = (error) => error.error) {
   try {
     await call();
@@ -56,12 +57,12 @@ export async function refused(what, kind, code, call, codeOf = (error) => error.
   throw new Wrong(`${what}: not refused`);
 }
 
-// The code in the first challenge of an error about a 401 (RFC 6750, section 3).
+// The error code in the first challenge of a 401 (RFC 6750, section 3).
 export function challenged(error) {
   return error.cause[0].parameters.error;
 }
 
-// The response of a guarded route to alice.
+// Checks the response of a guarded route to alice.
 export async function authorized(server, response) {
   same("a guarded route answers", response.status, 200);
   const body = await response.json();
@@ -88,7 +89,7 @@ export async function loggedIn(server) {
   return (await response.json()).access_token;
 }
 
-// The token with another first character of its signature.
+// The token with a different first character of its signature.
 export function altered(token) {
   const at = token.lastIndexOf(".") + 1;
   return token.slice(0, at) + (token[at] === "A" ? "B" : "A") + token.slice(at + 1);

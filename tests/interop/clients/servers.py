@@ -1,22 +1,22 @@
-"""What the clients in Python share: `cargo xtask interop` has each of them converse with every server.
+"""The code that the clients in Python share. `cargo xtask interop` has each client talk to every server.
 
-One request in JSON on standard input, one line for each server on standard output. Whatever is not as it must be ends
-it, with a message in which there is no token: tokens are compared here and shown nowhere.
+Reads one request in JSON from standard input, and prints one line for each server. A fault ends the process with a
+message. The message contains no token: this code only compares tokens.
 """
 
 import json
 import sys
 
-# Seconds for one exchange.
+# Time limit of one exchange, in seconds.
 PATIENCE = 10
 
 
 class Wrong(Exception):
-    """Something is not as it must be."""
+    """A fault of a server or of a library."""
 
 
 def each(name, converse):
-    """Has `converse(server)` with each server, and says what was done."""
+    """Calls `converse(server)` for each server, and prints its result."""
     for server in json.load(sys.stdin)["servers"]:
         try:
             done = converse(server)
@@ -37,7 +37,7 @@ def same(what, got, wanted):
 
 
 def refused(what, kind, code, call, *args, **kwargs):
-    """The call must fail with the library's own error, which has our code."""
+    """Checks that the call fails with the library's own error, which has our code."""
     try:
         call(*args, **kwargs)
     except kind as error:
@@ -53,7 +53,7 @@ def code_of(error):
 
 
 def authorized(server, response):
-    """The response of a guarded route to alice."""
+    """Checks the response of a guarded route to alice."""
     same("a guarded route answers", response.status_code, 200)
     body = response.json()
     if "sessions" in body:
@@ -63,7 +63,7 @@ def authorized(server, response):
 
 
 def turned_away(what, response):
-    """The response of a guarded route to a token that is no good (RFC 6750, section 3.1)."""
+    """Checks the response of a guarded route to an invalid token (RFC 6750, section 3.1)."""
     same(f"{what}, answered with", response.status_code, 401)
     same(f"{what}, refused with", response.json()["error"], "invalid_token")
     challenge = response.headers["WWW-Authenticate"]

@@ -1,5 +1,6 @@
-// Swagger UI in a browser without a screen: reads the description, logs in by the password flow, and tries a guarded
-// operation; on a page of the server's own, and on one elsewhere, which jsdom lets do what CORS lets it.
+// Swagger UI in a browser without a screen: reads the description, logs in by the password flow,
+// and tries a guarded operation. It does this on a page of the server's own, and on a page of
+// another origin, for which jsdom enforces CORS.
 
 import { readFileSync } from "node:fs";
 import { JSDOM, VirtualConsole } from "jsdom";
@@ -8,11 +9,11 @@ import { PATIENCE, check, each, same } from "./servers.mjs";
 
 const read = (path) => readFileSync(new URL(`../node_modules/${path}`, import.meta.url), "utf8");
 const bundle = read("swagger-ui-dist/swagger-ui-bundle.js");
-// Over XMLHttpRequest, since jsdom has no other. Both judge by CORS.
+// Over XMLHttpRequest, because jsdom has no `fetch`. CORS applies to both.
 const polyfill = read("whatwg-fetch/dist/fetch.umd.js");
 
 await each("swagger-ui-dist", async (server) => {
-  // Nobody has filled in a client, as most will leave it, and each of those that there are.
+  // First without a client, as most users leave the form, then with each configured client.
   await onPage(server, `${server.issuer}/`, [null, ...server.clients]);
   await onPage(server, "http://docs.example/", [null]);
   return "logs in by the password flow and tries a guarded operation, on its own origin and on another";
@@ -39,7 +40,7 @@ async function converse(server, ui, client) {
   const schema = specSelectors.securityDefinitions().get("password");
   const form = {
     name: "password",
-    // As its dialog has them, also where nobody has filled them in.
+    // The fields as the dialog submits them, including empty ones.
     schema: schema.getIn(["flows", "password"]).set("type", "oauth2").set("flow", "password"),
     scopes: [],
     ...server.user,
@@ -55,7 +56,7 @@ async function converse(server, ui, client) {
   same("who has logged in", authSelectors.authorized().size, 0);
   same("a guarded operation, without a token", await tried(ui), 401);
 
-  // As the dialog does before it tries again.
+  // As the dialog does before another attempt.
   errActions.clear({ authId: "password", type: "auth", source: "auth" });
   authActions.authorizePassword(form);
   await until(ui, "a login succeeds", () => authSelectors.authorized().size > 0 || told());
@@ -64,14 +65,14 @@ async function converse(server, ui, client) {
   authActions.logout(["password"]);
 }
 
-// What the page shows once it has read the description.
+// Resolves with the page once it has read the description.
 function opened(window, url) {
   return new Promise((resolve, reject) => {
     const patience = setTimeout(() => reject(new Error("the page does not open")), PATIENCE);
     const ui = window.SwaggerUIBundle({
       url,
       dom_id: "#ui",
-      // Operations that are folded up need not be drawn.
+      // The page need not draw collapsed operations.
       docExpansion: "none",
       onComplete: () => {
         clearTimeout(patience);
@@ -81,7 +82,7 @@ function opened(window, url) {
   });
 }
 
-// What the list of sessions answers when it is tried out.
+// The answer of the list of sessions when a user tries it out.
 async function tried(ui) {
   const [path, method] = ["/auth/sessions", "get"];
   const { specActions, specSelectors } = ui.getSystem();
@@ -94,7 +95,7 @@ async function tried(ui) {
   return answer().get("status");
 }
 
-// Waits until the page is in a state in which it holds.
+// Waits until the page satisfies a condition.
 function until(ui, what, holds) {
   return new Promise((resolve, reject) => {
     const end = (settle, value) => {

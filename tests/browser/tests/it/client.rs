@@ -68,7 +68,8 @@ async fn pass(framework: Framework, transport: &str, drops: bool) {
     assert_eq!(dropped.load(Ordering::Relaxed) > 5, drops);
 }
 
-/// The files of the client, in front of an example whose answers may be lost on the way.
+/// Serves the files of the client, and forwards other requests to an example. It may lose the
+/// answers.
 struct Front {
     service: String,
     client: reqwest::Client,

@@ -30,7 +30,7 @@ async fn a_login_sets_two_cookies_that_no_script_can_read_or_replace(framework: 
         assert_eq!(cookie.http_only, Some(true), "{name}");
         assert_eq!(cookie.secure, Some(true), "{name}");
         assert_eq!(cookie.path.as_deref(), Some("/"), "{name}");
-        // A cookie that also subdomains get would have a dot before it.
+        // A cookie for subdomains would have a dot before the domain.
         assert_eq!(cookie.domain.as_deref(), Some("127.0.0.1"), "{name}");
         assert!(matches!(cookie.same_site, Some(SameSite::Lax)), "{name}");
         assert!(cookie.expiry.is_some(), "{name} ends with the browser");
@@ -87,7 +87,7 @@ async fn no_token_is_in_the_page_its_storage_a_url_or_the_log(framework: Framewo
     let log = example.program.log();
     assert!(log.contains("gatepass"), "it logs nothing: {log}");
     for cookie in tokens {
-        // Each part says something: header, claims and signature of an access token.
+        // Each part is secret: header, claims and signature of an access token.
         for part in cookie.value.split(['.', '~', '_']) {
             if part.len() > 20 {
                 assert!(!readable.contains(part), "{} can be read", cookie.name);

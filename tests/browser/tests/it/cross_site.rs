@@ -14,7 +14,8 @@ in_each_framework!(
     a_form_of_another_origin_logs_no_one_in,
 );
 
-/// The page of an attacker. `send(path)` posts a form to the service, which the browser follows.
+/// The page of an attacker. `send(path)` posts a form to the service, and the browser goes to the
+/// answer.
 fn attack(victim: &str) -> String {
     format!(
         "<!doctype html><title>A nice page</title><script>
@@ -56,8 +57,8 @@ async fn a_form_a_fetch_and_an_image_of_another_origin_change_nothing(framework:
     let session = browser.text("#who-session").await;
     let before = values(&browser).await;
     let site = Site::page(attack(&example.origin)).await;
-    // Another site, to which SameSite keeps the cookies from going along; and another origin of the
-    // same site, with whose requests they go, so that the service itself refuses them.
+    // First another site: because of SameSite, the browser sends no cookies. Then another origin of
+    // the same site: the browser sends the cookies, and the service refuses the request.
     for (host, reason) in [("localhost", "missing"), ("127.0.0.1", "cross_site")] {
         let attacker = format!("http://{host}:{}/", site.port());
         browser.open(&attacker).await;
@@ -82,7 +83,7 @@ async fn a_form_a_fetch_and_an_image_of_another_origin_change_nothing(framework:
         assert_eq!(ask(&browser, "GET /me").await, 200);
         assert_eq!(ask(&browser, "GET /strict").await, 200);
     }
-    // Nothing has refreshed, so they are the same to the byte.
+    // No refresh has happened, so the cookies are the same to the byte.
     assert_eq!(values(&browser).await, before);
 }
 
@@ -92,7 +93,7 @@ async fn a_form_of_another_origin_logs_no_one_in(framework: Framework) {
     example.log_in(&browser).await;
     let before = values(&browser).await;
     let site = Site::page(attack(&example.origin)).await;
-    // As plain text a form's field is `name=value`, so that the two can be JSON together.
+    // As plain text, a form's field is `name=value`. So the two together can be JSON.
     let login = r#"{"username":"bob","password":"bob-the-builder","transport":"cookie","device":""#;
     let (login, rest) = (json!(login), json!("\"}"));
     for host in ["localhost", "127.0.0.1"] {
@@ -112,7 +113,8 @@ async fn a_form_of_another_origin_logs_no_one_in(framework: Framework) {
             .await;
         browser.until("document.readyState === 'complete'").await;
         let said = browser.text("body").await;
-        // No form can send JSON as such, and a script of another origin must ask before it does.
+        // A form can't send JSON with its content type, and a script of another origin needs a
+        // preflight.
         let reason = "\"reason\":\"unsupported_media_type\"";
         assert!(said.contains(reason), "{said}");
         assert_eq!(values(&browser).await, before);

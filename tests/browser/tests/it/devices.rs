@@ -20,7 +20,7 @@ async fn a_session_that_is_ended_on_one_device_is_over_on_the_other_at_once(fram
     assert_eq!(ask(&other, "GET /me").await, 200);
     example.log_in(&one).await;
 
-    // The node that ends it enforces it at once. Other nodes do within `max_staleness`.
+    // The node that ends the session enforces that at once. Other nodes do within `max_staleness`.
     one.click(&format!("[data-end='{session}']")).await;
     one.until(&format!(
         "!document.querySelector('[data-session=\"{session}\"]')"

@@ -1,4 +1,4 @@
-//! A store that cannot be reached.
+//! A store that the service can't reach.
 
 use std::{io::Write, time::Duration};
 
@@ -19,7 +19,7 @@ async fn an_outage_of_the_store_shows_as_such_and_ends_no_session(framework: Fra
     let directory = Directory::make(std::env::temp_dir().join("gatepass-servers")).unwrap();
     let redis = Redis::start(&directory, Durability::None).unwrap();
     let proxy = proxy_before(&redis.url()).await;
-    // Readable by its owner alone, or the example refuses it.
+    // Only the owner may read the file, or the example refuses it.
     let mut secret = tempfile::NamedTempFile::new().unwrap();
     let content = "0123456789abcdef".repeat(8);
     secret.write_all(content.as_bytes()).unwrap();
@@ -36,7 +36,7 @@ async fn an_outage_of_the_store_shows_as_such_and_ends_no_session(framework: Fra
     let session = browser.text("#who-session").await;
 
     proxy.refuse();
-    // The service may judge by what it knows for `--max-staleness`.
+    // The service may use its old data for `--max-staleness`.
     example.pass(Duration::from_secs(3)).await;
     browser.click("[data-call='GET /me']").await;
     browser

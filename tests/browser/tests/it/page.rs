@@ -1,4 +1,4 @@
-//! The page itself: barriers, and requests to others.
+//! The page itself: accessibility, and requests to others.
 
 use gatepass_browser_tests::{
     browser::Browser,
@@ -14,7 +14,7 @@ in_each_framework!(
     a_name_of_a_device_is_text_and_never_markup,
 );
 
-/// Has axe-core look for barriers in the current page.
+/// Checks the current page for barriers with axe-core.
 pub(crate) async fn assert_no_barriers(browser: &Browser, state: &str) {
     browser.run(&tools::axe()).await;
     let found = browser
@@ -50,7 +50,7 @@ async fn the_page_has_no_barriers_in_any_state(framework: Framework) {
         .until("document.querySelectorAll('#sessions [data-session]').length === 2")
         .await;
     assert_eq!(ask(&browser, "GET /admin").await, 403);
-    // Colours that still fade in have less contrast than those they fade to.
+    // Colours that are still fading in have less contrast than at the end.
     browser
         .run("return Promise.all(document.getAnimations().map(({ finished }) => finished)).then(() => null)")
         .await;
@@ -89,7 +89,7 @@ async fn the_page_asks_no_other_origin(framework: Framework) {
         let url = url.as_str().unwrap();
         assert!(url.starts_with(&format!("{}/", example.origin)), "{url}");
     }
-    // The browser would refuse it as well: the page may not, even if a script of it were another's.
+    // The browser would also refuse it: the page may not do this, even with an attacker's script.
     let refused = browser
         .run(
             "return new Promise((done) => {

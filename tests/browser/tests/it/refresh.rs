@@ -1,4 +1,4 @@
-//! Refreshes that no user asks for.
+//! Refreshes that the user doesn't notice.
 
 use gatepass_browser_tests::{
     browser::Browser,
@@ -48,7 +48,7 @@ async fn a_page_of_the_server_is_refreshed_by_its_gate(framework: Framework) {
         assert_eq!(browser.url().await, account);
         assert_ne!(browser.cookie(REFRESH).await.unwrap(), before);
     }
-    // The page's own script goes on with the cookies that the gate has set.
+    // The page's own script continues with the cookies that the gate has set.
     browser.open(&example.origin).await;
     browser.until(&logged_in()).await;
     assert_eq!(ask(&browser, "GET /me").await, 200);
@@ -60,7 +60,7 @@ async fn several_pages_at_once_are_refreshed_to_one_session(framework: Framework
     example.log_in(&browser).await;
     let session = browser.text("#who-session").await;
     example.pass(PAST_EXPIRY).await;
-    // As when a browser opens its tabs of yesterday: each brings the same spent cookies.
+    // As when a browser restores its tabs of yesterday: each brings the same spent cookies.
     let subjects = browser
         .run(
             "const open = async () => {

@@ -14,7 +14,7 @@ in_each_framework!(
     a_logout_in_one_tab_ends_all,
 );
 
-/// Logs in, and has the session in three tabs. The last one is the current tab.
+/// Logs in, and opens the session in three tabs. The last one is the current tab.
 async fn three(example: &Example, browser: &Browser) -> [WindowHandle; 3] {
     example.log_in(browser).await;
     let first = browser.tab().await;
@@ -26,7 +26,7 @@ async fn three(example: &Example, browser: &Browser) -> [WindowHandle; 3] {
     tabs.try_into().unwrap()
 }
 
-/// Has all tabs do the same at the same moment.
+/// Makes all tabs do the same thing at the same moment.
 async fn at_once(browser: &Browser, tabs: &[WindowHandle], act: &str) {
     for tab in tabs {
         browser.switch_to(tab).await;
@@ -41,7 +41,7 @@ async fn at_once(browser: &Browser, tabs: &[WindowHandle], act: &str) {
             ))
             .await;
     }
-    // A channel hears nothing of what it says itself.
+    // A channel doesn't receive its own messages.
     browser
         .run("new BroadcastChannel('start of a test').postMessage('now')")
         .await;
@@ -75,7 +75,7 @@ async fn three_tabs_without_a_lock_refresh_at_once_and_stay_logged_in(framework:
     let tabs = three(&example, &browser).await;
     for _ in 0..3 {
         example.pass(PAST_EXPIRY).await;
-        // As a page does that knows nothing of other tabs: all send the same refresh token.
+        // As a page that ignores other tabs: all send the same refresh token.
         at_once(
             &browser,
             &tabs,
@@ -103,7 +103,7 @@ async fn a_logout_in_one_tab_ends_all(framework: Framework) {
     browser.click("#logout").await;
     for tab in &tabs {
         browser.switch_to(tab).await;
-        // No request tells them: each hears it of the tab that has logged out.
+        // They send no request. Each learns it from the tab that has logged out.
         browser.until(OUT).await;
         browser.until(&notice("ended", "logged_out")).await;
         assert!(browser.cookies().await.is_empty());

@@ -1,4 +1,4 @@
-//! A refresh cookie that was copied.
+//! A refresh cookie that a thief copied.
 
 use gatepass_browser_tests::{
     browser::Browser,
@@ -15,8 +15,8 @@ in_each_framework!(
     the_page_plays_the_theft_to_its_end,
 );
 
-/// A refresh as a thief sends it, with a copied cookie: the status, and the cookie that came, or
-/// the reason of a refusal.
+/// A thief's refresh with a copied cookie. Returns the status, and the new cookie or the reason of
+/// the refusal.
 async fn refresh(example: &Example, stolen: &str) -> (u16, String) {
     let answer = reqwest::Client::new()
         .post(format!("{}/auth/refresh", example.origin))
@@ -57,7 +57,8 @@ async fn a_copy_that_is_used_after_the_overlap_ends_the_session_and_the_page_say
     example.log_in(&browser).await;
     let stolen = browser.cookie(REFRESH).await.unwrap();
     refresh_by_the_page(&browser).await;
-    // In the overlap the copy is taken for a second tab's, and brings the thief nothing newer.
+    // Within the overlap, the service takes the copy for a second tab's token, and the thief gets
+    // nothing newer.
     assert_eq!(refresh(&example, &stolen).await.0, 200);
     example.pass(PAST_OVERLAP).await;
     refresh_by_the_page(&browser).await;
@@ -94,8 +95,8 @@ async fn a_thief_who_is_faster_is_caught_by_the_page(framework: Framework) {
 }
 
 async fn the_page_plays_the_theft_to_its_end(framework: Framework) {
-    // The page waits by the browser's clock, so the overlap is short. The service's clock goes on
-    // when the page has begun to wait.
+    // The page waits by the browser's clock, so the overlap is short. The test moves the service's
+    // clock when the page has begun to wait.
     let example = Example::with(framework, &["--overlap", "1s"]).await;
     let browser = Browser::start().await;
     example.log_in(&browser).await;
