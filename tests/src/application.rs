@@ -1,4 +1,4 @@
-//! The example application but for its framework, as the scenarios want it.
+//! The example application without its framework, for the scenarios.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -14,16 +14,16 @@ use gatepass_testkit::{
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-/// The acts of a scenario on an application that are no requests to it.
+/// The actions of a scenario on an application that aren't requests.
 #[async_trait]
 pub trait World: Send + Sync + 'static {
-    /// Lets time pass for it.
+    /// Lets time pass for the application.
     async fn pass_time(&self, time: Duration);
 
-    /// Changes one of its users.
+    /// Changes a user of the application.
     async fn change_user(&self, name: &str, change: UserChange);
 
-    /// Makes its store lose all sessions.
+    /// Makes the application's store lose all sessions.
     async fn lose_sessions(&self);
 }
 
@@ -42,17 +42,17 @@ impl<W: World> World for Arc<W> {
     }
 }
 
-/// The example application over a SQLite file of its own, with the scenarios' users and clock.
+/// The example application over its own SQLite file, with the scenarios' users and clock.
 #[derive(Debug)]
 pub struct Application {
-    /// The app that routes are made of.
+    /// The app from which frameworks make routes.
     pub app: App,
     clock: ManualClock,
     directory: TempDir,
 }
 
 impl Application {
-    /// Starts one.
+    /// Starts the application.
     pub async fn start(clock: ManualClock, setup: Setup) -> Self {
         let directory = TempDir::new().unwrap();
         let store = SqliteStore::builder(directory.path().join(STORE))
@@ -62,7 +62,7 @@ impl Application {
         Self::in_directory(directory, Arc::new(store), clock, setup).await
     }
 
-    /// Starts one whose sessions are in `store`.
+    /// Starts the application with its sessions in `store`.
     pub async fn over(store: Arc<dyn SessionStore>, clock: ManualClock) -> Self {
         let directory = TempDir::new().unwrap();
         Self::in_directory(directory, store, clock, Setup::default()).await
@@ -111,7 +111,7 @@ impl World for Application {
 /// The file of the store, in the directory of an application.
 pub(crate) const STORE: &str = "gatepass.db";
 
-/// The flags of an application that is set up like this.
+/// The flags for an application with this setup.
 pub(crate) fn flags(setup: Setup) -> Vec<String> {
     let transport = match setup.transport {
         Transport::Bearer => "bearer",
@@ -134,14 +134,14 @@ pub(crate) fn flags(setup: Setup) -> Vec<String> {
     flags
 }
 
-/// Changes one of the users in a directory, who must exist.
+/// Changes a user in the database of a directory. The user must exist.
 pub(crate) async fn change_user(directory: &Path, users: &Users, name: &str, change: UserChange) {
     let changed = match change {
         UserChange::Scope(scope) => {
             let set = users.set_scope(name, Scopes::parse(scope).unwrap()).await;
             set.unwrap()
         }
-        // Only the row, as a script does that knows nothing of sessions.
+        // Only the row, like a script that doesn't know about sessions.
         UserChange::Deleted => {
             let delete = "DELETE FROM app_users WHERE name = ?1";
             connect(directory).execute(delete, [name]).unwrap() > 0
@@ -159,7 +159,7 @@ pub(crate) fn lose_sessions(directory: &Path) {
 
 fn connect(directory: &Path) -> Connection {
     let connection = Connection::open(directory.join(STORE)).unwrap();
-    // A writer may be at work.
+    // Another writer may be at work.
     connection.busy_timeout(Duration::from_secs(10)).unwrap();
     connection
 }

@@ -1,5 +1,5 @@
-//! Every scenario in every framework, in process and against the example's own program, reply by
-//! reply the same.
+//! Plays every scenario in every framework, in process and against the example's own program, and
+//! compares each reply.
 
 use std::{any::Any, fmt, future::Future, panic::AssertUnwindSafe, path::PathBuf, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     sockets::OverSockets,
 };
 
-/// A framework that the example application is written in.
+/// A framework of the example application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "their names say it")]
 pub enum Framework {
@@ -25,29 +25,29 @@ pub enum Framework {
     Tonic,
 }
 
-/// How an application is asked.
+/// A way to send requests to an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Its service is called.
+    /// Calls its service.
     InProcess,
-    /// Its program runs, and is sent requests over sockets.
+    /// Runs its program, and sends requests over sockets.
     Program,
 }
 
-/// A scenario that is not played.
+/// A scenario that some frameworks don't play.
 #[derive(Clone, Copy, Debug)]
 pub struct Exception {
-    /// Its name.
+    /// The name of the scenario.
     pub scenario: &'static str,
-    /// The frameworks in which it is not played.
+    /// The frameworks that don't play it.
     pub frameworks: &'static [Framework],
-    /// The ways in which it is not played.
+    /// The ways in which they don't play it.
     pub ways: &'static [Way],
-    /// Why.
+    /// The reason.
     pub reason: &'static str,
 }
 
-/// All scenarios that are not played everywhere.
+/// All exceptions.
 pub const EXCEPTIONS: &[Exception] = &[
     Exception {
         scenario: "a_path_and_a_method_come_before_the_gate",
@@ -67,7 +67,8 @@ pub const EXCEPTIONS: &[Exception] = &[
         ways: &Way::ALL,
         reason: "a call is a POST",
     },
-    // `refusals::a_call_by_cookie_may_change_something` of the tests of tonic is its counterpart.
+    // `refusals::a_call_by_cookie_may_change_something` in the tests of gatepass-tonic is its
+    // counterpart.
     Exception {
         scenario: "a_request_that_changes_nothing_may_come_from_anywhere",
         frameworks: &[Framework::Tonic],
@@ -92,7 +93,7 @@ pub const EXCEPTIONS: &[Exception] = &[
     streams("an_event_stream_is_behind_a_gate"),
 ];
 
-/// A route of users who change their own account.
+/// A route for users who change their own account.
 const fn own_account(scenario: &'static str) -> Exception {
     Exception {
         scenario,
@@ -102,7 +103,7 @@ const fn own_account(scenario: &'static str) -> Exception {
     }
 }
 
-/// A stream of events, whose counterpart are the calls of `tests/tests/it/connections`.
+/// A stream of events. The calls in `tests/tests/it/connections` are its counterpart.
 const fn streams(scenario: &'static str) -> Exception {
     Exception {
         scenario,
@@ -112,24 +113,24 @@ const fn streams(scenario: &'static str) -> Exception {
     }
 }
 
-/// Header fields that are not compared, and why not.
+/// Header fields that aren't compared, with the reason.
 pub const NOT_COMPARED: &[(&str, &str)] = &[(
     "connection",
     "a server ends a connection when it likes: actix-web's after each refusal of a body that it has not read",
 )];
 
-/// How long a scenario may take in one framework: it waits for nothing, so that one that takes
+/// How long a scenario may take in one framework. A scenario waits for nothing, so one that takes
 /// longer hangs.
 const PATIENCE: Duration = Duration::from_secs(100);
 
 /// The result of a scenario in one framework.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// So many replies were the same as in axum, and as the scenario wants them.
+    /// All replies were the same as in axum, and as the scenario expects. The number of replies.
     Same(usize),
-    /// It was not played, for this reason.
+    /// The framework doesn't play it, for this reason.
     Excepted(&'static str),
-    /// They were not.
+    /// A reply differed, or the scenario failed.
     Differs(String),
 }
 
@@ -138,15 +139,15 @@ pub enum Outcome {
 pub struct Row {
     /// The name of the scenario.
     pub scenario: &'static str,
-    /// By framework and way, each of them.
+    /// The outcome of each framework and way.
     pub outcomes: Vec<(Framework, Way, Outcome)>,
 }
 
 impl Framework {
-    /// All of them, axum first, which the others are compared with.
+    /// All frameworks. The first is axum, with which the others are compared.
     pub const ALL: [Self; 4] = [Self::Axum, Self::Actix, Self::Warp, Self::Tonic];
 
-    /// Its name.
+    /// The framework's name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -157,7 +158,7 @@ impl Framework {
         }
     }
 
-    /// The program that this one's example is, beside the one that runs.
+    /// The program of this framework's example, in the directory of the current program.
     #[must_use]
     pub fn program(self) -> PathBuf {
         let own = std::env::current_exe().unwrap();
@@ -196,7 +197,7 @@ impl Framework {
 }
 
 impl Way {
-    /// Both.
+    /// Both ways.
     pub const ALL: [Self; 2] = [Self::InProcess, Self::Program];
 }
 
@@ -209,7 +210,7 @@ impl fmt::Display for Way {
     }
 }
 
-/// Plays a scenario everywhere.
+/// Plays a scenario in every framework and way.
 pub async fn play(scenario: &Scenario) -> Row {
     let mut outcomes = Vec::new();
     for way in Way::ALL {
@@ -240,11 +241,11 @@ pub async fn play(scenario: &Scenario) -> Row {
     }
 }
 
-/// Plays a scenario everywhere.
+/// Plays a scenario in every framework and way.
 ///
 /// # Panics
 ///
-/// If it does not hold somewhere, or a reply is not the same as in axum.
+/// If the scenario fails, or a reply differs from axum's.
 pub async fn hold(scenario: &Scenario) {
     let mut wrong = String::new();
     for (framework, way, outcome) in play(scenario).await.outcomes {
@@ -255,7 +256,7 @@ pub async fn hold(scenario: &Scenario) {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// One framework that panics, or hangs, says nothing of the others.
+/// Plays a scenario in one framework. A panic or a hang doesn't affect the others.
 async fn played(framework: Framework, way: Way, scenario: &Scenario) -> Result<Transcript, String> {
     let playing = AssertUnwindSafe(framework.play(way, scenario)).catch_unwind();
     match tokio::time::timeout(PATIENCE, playing).await {
@@ -281,7 +282,7 @@ where
 {
     let driver = start(ManualClock::new(), scenario.setup()).await;
     let transcript = transcript(scenario, &driver).await?;
-    // How long a body is, is said by the server, and there is none.
+    // Only a server sets the length of a body, and there is none here.
     Ok(transcript.without_headers(&["content-length"]))
 }
 

@@ -1,4 +1,4 @@
-//! A driver for each framework.
+//! The drivers of the frameworks.
 
 pub mod actix;
 pub mod axum;
@@ -24,7 +24,7 @@ use http_body_util::BodyExt;
 
 use crate::application::{Application, World};
 
-/// An application whose service is called.
+/// An application whose service the tests call directly.
 pub struct InProcess {
     application: Application,
     exchange: Exchange,
@@ -72,10 +72,10 @@ impl Driver for InProcess {
     }
 }
 
-/// The peer of requests in process.
+/// The client's address of requests in process.
 pub(crate) const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50_000);
 
-/// Calls a service in process, as tower has them.
+/// Calls a tower service in process.
 async fn call<S, I, O>(service: S, request: Request, opened: Opened) -> Response
 where
     S: Service<http::Request<I>, Response = http::Response<O>>,
@@ -116,7 +116,7 @@ where
     Response {
         status: head.status.as_u16(),
         headers: head.headers.iter().map(header).collect(),
-        // A server leaves it out.
+        // A server omits the body.
         body: if is_head { Vec::new() } else { bytes },
     }
 }

@@ -1,6 +1,6 @@
-//! The parts that the tests of gatepass share: the example application as the scenarios want it, in
-//! each framework, in process and as a program of its own. The tests are in `tests/`, which
-//! also compile the code in the READMEs.
+//! The shared parts of gatepass's tests: the example application for the scenarios, in each
+//! framework, in process and as a separate program. The tests are in `tests/`. They also compile
+//! the code in the READMEs.
 
 #![expect(
     clippy::exhaustive_enums,

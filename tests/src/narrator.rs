@@ -1,4 +1,4 @@
-//! A driver that tells each exchange in plain words, without any token or password.
+//! A driver that describes each exchange, without any token or password.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use serde_json::Value;
 const ACCESS: &str = "access token";
 const REFRESH: &str = "refresh token";
 
-/// Drives an application by means of another driver, and tells what happens.
+/// Drives an application through another driver, and describes each step.
 ///
 /// It gives each token a number, so that a reader sees which one a client presents. For example, a
 /// thief presents "refresh token 1" after its owner got "refresh token 2".
@@ -30,7 +30,7 @@ pub struct Narrator<D> {
 }
 
 impl<D> Narrator<D> {
-    /// Tells it line by line.
+    /// Prints each line with `tell`.
     pub fn new(driver: D, tell: fn(&str)) -> Self {
         Self {
             driver,
@@ -40,7 +40,7 @@ impl<D> Narrator<D> {
         }
     }
 
-    /// How many requests were answered.
+    /// The number of answered requests.
     pub fn exchanges(&self) -> usize {
         self.exchanges.load(Ordering::Relaxed)
     }
@@ -158,7 +158,7 @@ impl<D: Driver> Driver for Narrator<D> {
     }
 }
 
-/// The members of a JSON object or a form whose values are texts.
+/// The members of a JSON object or a form whose values are strings.
 fn members(body: &[u8]) -> Vec<(String, String)> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(members)) => members

@@ -1,5 +1,4 @@
-//! Several nodes over one store, each with connections of its own, as tests and benchmarks want
-//! them.
+//! Several nodes over one store, each with its own connections, for tests and benchmarks.
 
 mod backend;
 pub mod bound;
@@ -17,13 +16,13 @@ use gatepass_testkit::proxy::Proxy;
 
 pub use self::backend::{Backend, Site};
 
-/// Which keys all nodes derive.
+/// The master secret from which all nodes derive their keys.
 const SECRET: &[u8] = b"the master secret that all nodes of these tests share";
 
 /// How long a start may take on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One node, and what is between it and the store.
+/// A node, and the proxy in front of its store.
 #[expect(
     missing_debug_implementations,
     reason = "an authority shows nothing of itself"
@@ -35,16 +34,16 @@ pub struct Node {
     pub proxy: Option<Proxy>,
 }
 
-/// The times that all nodes of a test have in common.
+/// The time limits of all nodes in a test.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// The bound on how long a revocation may be unknown to a node.
+    /// The bound: how long a node may not know a revocation.
     pub max_staleness: Duration,
-    /// How often a node looks by itself.
+    /// How often a node polls.
     pub poll_interval: Duration,
-    /// How long the store may take, as the store sees it.
+    /// The store's own time limit.
     pub store: Duration,
-    /// How long it may take, as the node sees it.
+    /// The node's time limit for the store.
     pub node: Duration,
 }
 
@@ -57,7 +56,7 @@ impl Timing {
         node: Duration::from_secs(3),
     };
 
-    /// That of tests which have a node lose its store.
+    /// The times for tests in which a node loses its store.
     pub const SHORT: Self = Self {
         max_staleness: Duration::from_secs(1),
         poll_interval: Duration::from_millis(200),
@@ -66,7 +65,7 @@ impl Timing {
     };
 }
 
-/// A node like all others, and with no purge that would come in between.
+/// A node like all others. It doesn't purge during a test.
 pub fn builder(store: impl SessionStore, timing: Timing) -> AuthorityBuilder {
     let secret = MasterSecret::from_bytes(SECRET).unwrap();
     Authority::builder("https://shop.example", "shop-api", secret, store)
@@ -83,15 +82,14 @@ impl Node {
         Self::over(store, None, timing).await
     }
 
-    /// Starts a node that reaches its store through a proxy of its own.
+    /// Starts a node that reaches its store through its own proxy.
     pub async fn start_behind_proxy(site: &Site, timing: Timing) -> Self {
         let proxy = Proxy::before(site.address()).await.unwrap();
         let store = site.open(Some(&proxy)).await;
         Self::over(store, Some(proxy), timing).await
     }
 
-    /// Starts a node over a store that is open. Tries again where that gives up sooner than a busy
-    /// machine is done.
+    /// Starts a node over an open store. Repeats the start if it times out on a busy machine.
     pub async fn over(store: Arc<dyn SessionStore>, proxy: Option<Proxy>, timing: Timing) -> Self {
         let begun = Instant::now();
         loop {
@@ -136,7 +134,7 @@ impl Node {
     }
 }
 
-/// The subject of this name.
+/// The subject `name`.
 #[must_use]
 pub fn subject(name: &str) -> Subject {
     Subject::new(name).unwrap()

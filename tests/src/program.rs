@@ -1,4 +1,4 @@
-//! The programs of `programs/`, which serve an example with the routes of the scenarios, as
+//! The programs of `programs/`. They serve an example with the routes of the scenarios, as
 //! processes that take their time from a file.
 
 use std::{
@@ -25,8 +25,8 @@ use tempfile::TempDir;
 
 use crate::application::{STORE, World, change_user, flags, lose_sessions};
 
-/// A program that runs, on files of its own. Killed when dropped, which panics if it has ended
-/// before.
+/// A running program with its own files. It is killed when dropped, and the drop panics if it has
+/// already ended.
 #[derive(Debug)]
 pub struct Program {
     path: PathBuf,
@@ -37,10 +37,10 @@ pub struct Program {
     directory: TempDir,
 }
 
-/// How a program is made to end.
+/// How to end a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// By SIGTERM, after which it finishes what it does.
+    /// By SIGTERM. The program finishes its requests.
     Terminated,
     /// By SIGKILL, as in a power failure.
     Killed,
@@ -86,7 +86,7 @@ impl Program {
         }
     }
 
-    /// Ends the program, and starts it again on its files, where it listened before.
+    /// Ends the program, and starts it again with the same files and address.
     ///
     /// # Panics
     ///
@@ -101,18 +101,18 @@ impl Program {
         restarted.await.unwrap();
     }
 
-    /// The address on which it listens.
+    /// The program's address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The log of all its runs, in which gatepass says everything that it ever says.
+    /// The log of all runs, with every event of gatepass.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join(LOG)).unwrap()
     }
 }
 
-/// Starts the program in its directory, and says where it listens.
+/// Starts the program in its directory, and returns its address.
 fn launch(
     program: &Path,
     directory: &Path,
@@ -120,7 +120,7 @@ fn launch(
     flags: &[String],
 ) -> (Child, SocketAddr) {
     let mut command = Command::new(program);
-    // Settings of the developer's own are not on trial.
+    // The developer's own settings must not change the example.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("GATEPASS_") {
             command.env_remove(name);
@@ -134,7 +134,7 @@ fn launch(
         .env("RUST_LOG", "error,gatepass=trace")
         .args(["--listen", &address.to_string()])
         .args(flags)
-        // It ends with this process, however this one ends.
+        // It ends with this process, in whichever way this process ends.
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(writer.unwrap())
@@ -148,18 +148,18 @@ fn launch(
         panic!("{} does not start: {said}{log}", program.display());
     };
     let address = address.parse().unwrap();
-    // Its later output is read, so that a full pipe does not stop it.
+    // Read the later output, so that a full pipe doesn't stop the program.
     std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
     (child, address)
 }
 
 fn stop(child: &mut Child, end: End) {
-    // Held until the program has ended: it kills itself when its stdin closes.
+    // Kept until the program has ended, because it kills itself when its stdin closes.
     let _stdin = child.stdin.take();
     match end {
         End::Terminated => {
             let process = child.id().to_string();
-            // The shell's own `kill`, since a small machine may have no other.
+            // The shell's own `kill`, because a small machine may have no other.
             let kill = ["-c", "kill -TERM \"$0\"", &process];
             assert!(Command::new("sh").args(kill).status().unwrap().success());
             assert!(child.wait().unwrap().success(), "after SIGTERM");
@@ -208,7 +208,7 @@ impl Drop for Program {
 const CLOCK: &str = "clock";
 const LOG: &str = "log";
 
-/// At once: the program must never read half a number.
+/// Writes the time at once, because the program must never read half a number.
 fn write_time(directory: &Path, millis: i64) {
     let new = directory.join("clock.new");
     fs::write(&new, millis.to_string()).unwrap();

@@ -1,4 +1,4 @@
-//! Driving an application over sockets, in any framework.
+//! Drives an application over sockets, in any framework.
 
 use std::{any::Any, fmt, io, net::SocketAddr, time::Duration};
 
@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::application::World;
 
-/// An application, and the server that carries it until this is dropped.
+/// An application and its server, which stops when this is dropped.
 pub struct OverSockets {
     world: Box<dyn World>,
     client: reqwest::Client,
@@ -25,7 +25,7 @@ pub struct OverSockets {
 }
 
 impl OverSockets {
-    /// `server` serves an application at `address`, and stops when it is dropped.
+    /// An application that `server` serves at `address`. `server` stops when it is dropped.
     pub fn new(world: impl World, address: SocketAddr, server: impl Any + Send + Sync) -> Self {
         // A redirect is an answer like any other.
         let client = reqwest::Client::builder().redirect(Policy::none()).build();
@@ -86,11 +86,11 @@ impl Driver for OverSockets {
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// How long a server may take to answer, before a test takes it for one that never will.
+/// How long a test waits for the answer of a server.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Sends these bytes on a connection of their own, and returns all that the server sends until it
-/// closes the connection: nothing if it closes without an answer.
+/// Sends these bytes on a new connection, and returns everything that the server sends until it
+/// closes the connection. Returns an empty text if the server closes without an answer.
 ///
 /// # Panics
 ///
@@ -101,7 +101,7 @@ pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
         stream.write_all(bytes).await?;
         let mut answer = Vec::new();
         match stream.read_to_end(&mut answer).await {
-            // A server that closes while there are bytes that it has not read.
+            // The server may close while it hasn't read all bytes.
             Err(error) if error.kind() != io::ErrorKind::ConnectionReset => Err(error),
             _ => Ok(answer),
         }
@@ -113,11 +113,11 @@ pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Sends these bytes on a connection of their own, and says after how many seconds the server
-/// closes it.
+/// Sends these bytes on a new connection. Returns the time after which the server closes it, rounded
+/// to seconds.
 ///
-/// The server runs on the same runtime, of one thread: time jumps to the next moment that it waits
-/// for.
+/// The server runs on the same single-threaded runtime, so time jumps to the next moment for which
+/// it waits.
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! As whom the servers run: PostgreSQL refuses root.
+//! The user that the servers run as. PostgreSQL refuses root.
 
 use std::{
     ffi::OsString,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::program::{answers, succeeds};
 
-/// The user that a server runs as, and how to switch them.
+/// The user that a server runs as, with the command that switches to this user.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     switch: Vec<OsString>,
@@ -16,9 +16,10 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// The user that runs this or, if that is root, one with fewer rights.
+    /// The current user. If that is root, a user with fewer rights.
     pub(crate) fn choose() -> Self {
-        // The signal ends a server whose starter was killed, which would stay for ever.
+        // The signal ends a server whose starter was killed. Otherwise the server would run for
+        // ever.
         let mut switch: Vec<OsString> = Vec::new();
         if answers("setpriv", "--version") {
             switch.extend(["setpriv", "--pdeathsig", "INT"].map(Into::into));
@@ -35,12 +36,12 @@ impl Account {
         Self { switch, name }
     }
 
-    /// The user's name, if it is not the user that runs this.
+    /// The user's name, if it isn't the current user.
     pub(crate) fn other(&self) -> Option<&'static str> {
         self.name
     }
 
-    /// `program`, to be run as this user.
+    /// A command that runs `program` as this user.
     pub(crate) fn command(&self, program: &Path) -> Command {
         match self.switch.split_first() {
             None => Command::new(program),

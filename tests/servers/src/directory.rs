@@ -1,4 +1,4 @@
-//! The directories in which servers keep their files, one for each run.
+//! The directories for the files of servers. Each run has its own.
 
 use std::{
     fs,
@@ -11,8 +11,7 @@ use anyhow::Context;
 
 use crate::{account::Account, program::succeeds};
 
-/// A directory of this process, removed when dropped. Drop the servers that were started in it
-/// before.
+/// A directory of this process, which is removed when dropped. Drop its servers first.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
@@ -21,18 +20,18 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Makes one below `root`, and removes those of processes that were killed.
+    /// Makes a directory below `root`, and removes the directories of killed processes.
     ///
     /// # Errors
     ///
-    /// That it cannot be made.
+    /// An error if the directory can't be made.
     pub fn make(root: impl Into<PathBuf>) -> anyhow::Result<Self> {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let account = Account::choose();
         let mut root = root.into();
         fs::create_dir_all(&root)?;
         if !can_enter(&account, &root) {
-            // A home directory, as that of root often is, is closed to other users.
+            // Other users often can't enter a home directory, such as root's.
             root = std::env::temp_dir().join("gatepass-servers");
             fs::create_dir_all(&root)?;
         }
@@ -40,7 +39,7 @@ impl Directory {
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let path = root.join(format!("{}-{number}", process::id()));
         fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        // From here on its `Drop` removes it, also after an error.
+        // From here on, its `Drop` removes it, even after an error.
         let directory = Self {
             path,
             account,
@@ -50,13 +49,13 @@ impl Directory {
         Ok(directory)
     }
 
-    /// A path for the files of one more server.
+    /// A path for the files of another server.
     pub(crate) fn place(&self, server: &str) -> PathBuf {
         let number = self.servers.fetch_add(1, Ordering::Relaxed);
         self.path.join(format!("{server}-{number}"))
     }
 
-    /// Writes a file that the servers may read, and others may not.
+    /// Writes a file that only the servers may read.
     pub(crate) fn write(&self, file: &Path, text: &str) -> anyhow::Result<()> {
         fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
         self.hand_over(file)?;
@@ -64,7 +63,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Makes an empty directory that belongs to the servers.
+    /// Makes an empty directory that the servers own.
     pub(crate) fn make_place(&self, path: &Path) -> anyhow::Result<()> {
         fs::create_dir(path)?;
         self.hand_over(path)
@@ -94,7 +93,7 @@ fn can_enter(account: &Account, directory: &Path) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// Removes the directories of processes that are no more. Their servers ended with them.
+/// Removes the directories of processes that have ended. Their servers ended with them.
 fn remove_abandoned(root: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(root)? {
         let entry = entry?;
@@ -102,7 +101,7 @@ fn remove_abandoned(root: &Path) -> anyhow::Result<()> {
         let name = name.to_string_lossy();
         let process = name.split('-').next().unwrap_or_default();
         if process.parse::<u32>().is_ok() && !is_running(process) {
-            // Another process may be at the same.
+            // Another process may also be removing it.
             drop(fs::remove_dir_all(entry.path()));
         }
     }

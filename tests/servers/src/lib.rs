@@ -1,4 +1,4 @@
-//! The servers that the tests talk to: real ones, on ports and in directories of their own. They
+//! The servers that the tests use: real ones, on their own ports and in their own directories. They
 //! end with the process that started them.
 //!
 //! `cargo xtask test` starts one of each for all tests. A test that kills or stops a server starts
@@ -34,7 +34,7 @@ pub use self::{
     redis_cluster::RedisCluster,
 };
 
-/// All programs that are needed.
+/// All programs that the servers need.
 pub const REQUIREMENTS: &[Requirement] = &[
     postgres::REQUIREMENT,
     pgbouncer::REQUIREMENT,

@@ -9,7 +9,7 @@ use crate::{
     program::{Requirement, answers},
 };
 
-/// Fewer connections than callers, so that one connection serves many.
+/// Fewer connections than callers, so that several callers share a connection.
 const CONNECTIONS: u8 = 4;
 
 pub(crate) const REQUIREMENT: Requirement = Requirement {
@@ -18,7 +18,7 @@ pub(crate) const REQUIREMENT: Requirement = Requirement {
     is_there: || binary().is_some(),
 };
 
-/// A proxy before a [`Postgres`], until it is dropped.
+/// A proxy in front of a [`Postgres`]. It stops when this is dropped.
 #[derive(Debug)]
 pub struct PgBouncer {
     _process: Process,
@@ -33,11 +33,11 @@ fn binary() -> Option<PathBuf> {
 }
 
 impl PgBouncer {
-    /// Starts one and waits until it answers.
+    /// Starts a proxy, and waits until it answers.
     ///
     /// # Errors
     ///
-    /// That it does not start, with what it printed.
+    /// An error with the proxy's output, if it doesn't start.
     pub fn start(directory: &Directory, postgres: &Postgres) -> anyhow::Result<Self> {
         let binary = binary().ok_or_else(|| REQUIREMENT.missing())?;
         let (port, place) = (free_port()?, directory.place("pgbouncer"));
@@ -71,7 +71,7 @@ impl PgBouncer {
         })
     }
 
-    /// How to connect to PostgreSQL through it.
+    /// The URL of PostgreSQL through the proxy.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url

@@ -1,4 +1,4 @@
-//! PostgreSQL, as Debian has it or as it is on the path.
+//! PostgreSQL, from the path or from Debian's package.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use crate::{
     program::{Durability, Requirement, answers, password, succeeds},
 };
 
-/// The settings that each test may take for granted.
+/// The settings of every server.
 const SETTINGS: &[&str] = &[
     "hot_standby=on",
     "max_connections=300",
@@ -28,7 +28,7 @@ pub(crate) const REQUIREMENT: Requirement = Requirement {
     is_there: || binaries().is_some(),
 };
 
-/// A server, until it is dropped.
+/// A server, which stops when this is dropped.
 #[derive(Debug)]
 pub struct Postgres {
     process: Process,
@@ -40,12 +40,12 @@ pub struct Postgres {
     password: String,
 }
 
-/// The directory of the newest release, or that on the path.
+/// The directory of the programs: empty if they are on the path, else of the newest release.
 fn binaries() -> Option<PathBuf> {
     if answers("initdb", "--version") && answers("postgres", "--version") {
         return Some(PathBuf::new());
     }
-    // Debian has the programs here that only the administrator calls.
+    // Debian installs the administrator's programs here.
     let releases = fs::read_dir("/usr/lib/postgresql").ok()?;
     releases
         .filter_map(|release| {
@@ -59,11 +59,11 @@ fn binaries() -> Option<PathBuf> {
 }
 
 impl Postgres {
-    /// Makes a database cluster, starts a server on it and waits until it answers.
+    /// Makes a database cluster, starts a server on it, and waits until it answers.
     ///
     /// # Errors
     ///
-    /// That it does not start, with what it printed.
+    /// An error with the server's output, if it doesn't start.
     pub fn start(directory: &Directory, durability: Durability) -> anyhow::Result<Self> {
         let bin = binaries().ok_or_else(|| REQUIREMENT.missing())?;
         let (data, password) = (directory.place("postgres"), password()?);
@@ -82,18 +82,18 @@ impl Postgres {
         Self::serve(directory, bin, data, durability, password)
     }
 
-    /// Starts a replica of this one, which takes reading transactions alone.
+    /// Starts a replica of this server. It accepts only transactions that read.
     ///
     /// # Errors
     ///
-    /// That it does not start, with what it printed.
+    /// An error with the replica's output, if it doesn't start.
     pub fn replica(&self, directory: &Directory) -> anyhow::Result<Self> {
         let (bin, data) = (self.bin.clone(), directory.place("replica"));
         let mut command = directory.account.command(&bin.join("pg_basebackup"));
         command
             .args(["--host", "127.0.0.1", "--port", &self.port.to_string()])
             .args(["--username", SUPERUSER, "--checkpoint", "fast"])
-            // Every user of the machine can see arguments.
+            // Other users of the machine can see arguments.
             .env("PGPASSWORD", &self.password)
             .args(["--no-sync", "--write-recovery-conf", "--pgdata"])
             .arg(&data);
@@ -120,7 +120,7 @@ impl Postgres {
         })
     }
 
-    /// How to connect to it as a superuser.
+    /// The URL for a superuser.
     #[must_use]
     pub fn url(&self) -> String {
         let (user, password) = self.credentials();
@@ -128,7 +128,7 @@ impl Postgres {
         format!("postgres://{user}:{password}@127.0.0.1:{port}/postgres")
     }
 
-    /// Its port on 127.0.0.1.
+    /// The server's port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -138,49 +138,49 @@ impl Postgres {
         (SUPERUSER, &self.password)
     }
 
-    /// Kills all its processes (SIGKILL).
+    /// Kills all processes of the server (SIGKILL).
     ///
     /// # Errors
     ///
-    /// That they cannot be signalled.
+    /// An error if it can't signal them.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.process.kill()
     }
 
-    /// Stops all its processes where they are (SIGSTOP): connections stay, and nothing is answered.
+    /// Stops all processes of the server (SIGSTOP). Connections stay open, and get no answer.
     ///
     /// # Errors
     ///
-    /// That they cannot be signalled.
+    /// An error if it can't signal them.
     pub fn pause(&self) -> anyhow::Result<()> {
         self.process.pause()
     }
 
-    /// Lets its processes go on (SIGCONT).
+    /// Continues all processes of the server (SIGCONT).
     ///
     /// # Errors
     ///
-    /// That they cannot be signalled.
+    /// An error if it can't signal them.
     pub fn resume(&self) -> anyhow::Result<()> {
         self.process.resume()
     }
 
-    /// Starts it again, on what was written and on the same port, after it was killed.
+    /// Restarts a killed server with its data, on the same port.
     ///
     /// # Errors
     ///
-    /// That it does not start, with what it printed.
+    /// An error with the server's output, if it doesn't start.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         let (account, port) = (&self.account, self.port);
         self.process = serve(account, &self.bin, &self.data, self.durability, port)?;
         Ok(())
     }
 
-    /// Makes a replica the primary, and waits until it is.
+    /// Makes a replica the primary, and waits for that.
     ///
     /// # Errors
     ///
-    /// That it does not become one, with what was printed.
+    /// An error with the output, if the replica doesn't become the primary.
     pub fn promote(&mut self) -> anyhow::Result<()> {
         let mut command = self.account.command(&self.bin.join("pg_ctl"));
         command.args(["promote", "--wait", "--silent", "-D"]);
@@ -188,11 +188,11 @@ impl Postgres {
         Ok(())
     }
 
-    /// Makes it a replica that follows no primary: kills it and starts it again in standby mode.
+    /// Turns this server into a replica without a primary: kills it, and starts it in standby mode.
     ///
     /// # Errors
     ///
-    /// That it does not start, with what it printed.
+    /// An error with the server's output, if it doesn't start.
     pub fn demote(&mut self) -> anyhow::Result<()> {
         self.kill()?;
         let mut command = self.account.command(Path::new("touch"));
@@ -200,11 +200,11 @@ impl Postgres {
         self.restart()
     }
 
-    /// Copies its database to `other`, as `pg_dump | psql` does.
+    /// Copies the database to `other`, as `pg_dump | psql` does.
     ///
     /// # Errors
     ///
-    /// That it cannot be copied, with what was printed.
+    /// An error with the output, if the copy fails.
     pub fn dump_into(&self, other: &Self, directory: &Directory) -> anyhow::Result<()> {
         let file = directory.place("dump");
         let client = |server: &Self, program: &str, option: &str| {
@@ -212,7 +212,7 @@ impl Postgres {
             command
                 .args(["--host", "127.0.0.1", "--port", &server.port.to_string()])
                 .args(["--username", SUPERUSER, "--dbname", "postgres"])
-                // All users of the machine can see arguments.
+                // Other users of the machine can see arguments.
                 .env("PGPASSWORD", &server.password)
                 .arg(option)
                 .arg(&file);
@@ -225,17 +225,17 @@ impl Postgres {
         Ok(())
     }
 
-    /// Waits until it ends.
+    /// Waits until the server ends.
     ///
     /// # Errors
     ///
-    /// That it cannot be waited for.
+    /// An error if it can't wait.
     pub fn wait(&mut self) -> anyhow::Result<()> {
         self.process.wait()
     }
 }
 
-/// Starts a server on what is in `data`, and waits until it answers.
+/// Starts a server with the data in `data`, and waits until it answers.
 fn serve(
     account: &crate::account::Account,
     bin: &Path,
@@ -253,8 +253,8 @@ fn serve(
     for setting in SETTINGS.iter().chain(durability) {
         command.args(["-c", setting]);
     }
-    // It listens before it is ready, and says here when it is. One that was killed has left its
-    // own.
+    // The server listens before it is ready. It then reports that in this file. A killed server has
+    // left its old file.
     let status = data.join("postmaster.pid");
     drop(fs::remove_file(&status));
     let mut process = Process::start("PostgreSQL", command, &data.with_extension("log"))?;

@@ -1,4 +1,4 @@
-//! A server's process: started, waited for, and never left behind.
+//! Starts and stops the process of a server. The process never outlives this program.
 
 use std::{
     fs::{self, File},
@@ -13,11 +13,12 @@ use std::{
 
 use anyhow::Context;
 
-/// How long a start or a stop may take, on a busy machine.
+/// How long a start or a stop may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Must be started by a thread that lives as long as it: the server is told to end with that.
+/// A process. Start it on a thread that lives as long as the process, because the process gets a
+/// signal to end when that thread ends.
 #[derive(Debug)]
 pub(crate) struct Process {
     name: &'static str,
@@ -25,11 +26,11 @@ pub(crate) struct Process {
     log: PathBuf,
 }
 
-/// The ports below those that the kernel gives to connections, so that no connection of another
-/// test takes a port in the moment until the server has it.
+/// Ports below those that the kernel gives to connections. So no connection of another test takes a
+/// port before the server does.
 const PORTS: Range<u16> = 12_000..32_000;
 
-/// A port that no program listens on. Each call begins its search in another place.
+/// A port on which no program listens. Each call begins its search at another port.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     let ports = usize::from(PORTS.end - PORTS.start);
     let start = usize::try_from(RandomState::new().hash_one(std::process::id()) >> 33)? % ports;
@@ -62,7 +63,7 @@ impl Process {
         })
     }
 
-    /// Waits until `answers`, which says why not yet.
+    /// Waits until `answers` succeeds. Its error is the reason why the server isn't ready yet.
     pub(crate) fn wait_until(
         &mut self,
         mut answers: impl FnMut() -> anyhow::Result<()>,
@@ -92,17 +93,17 @@ impl Process {
         })
     }
 
-    /// Waits until it ends.
+    /// Waits until the process ends.
     pub(crate) fn wait(&mut self) -> anyhow::Result<()> {
         self.child.wait()?;
         Ok(())
     }
 
-    /// Ends it as a crash does, with all that it has started.
+    /// Ends the process as a crash does, with all its child processes.
     pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
         let children = self.signal("KILL")?;
         self.wait()?;
-        // PostgreSQL refuses to start again while one of them still holds its memory.
+        // PostgreSQL refuses to start while a child process still uses its shared memory.
         let begun = Instant::now();
         while children.iter().any(|child| runs(*child)) {
             let name = self.name;
@@ -112,32 +113,32 @@ impl Process {
         Ok(())
     }
 
-    /// Stops it where it is: connections stay, and nothing is answered.
+    /// Stops the process where it is. Connections stay open, and get no answer.
     pub(crate) fn pause(&self) -> anyhow::Result<()> {
         self.signal("STOP").map(drop)
     }
 
-    /// Lets it go on.
+    /// Continues a stopped process.
     pub(crate) fn resume(&self) -> anyhow::Result<()> {
         self.signal("CONT").map(drop)
     }
 
-    /// Signals it and all that it has started, and returns the latter: PostgreSQL has a process for
-    /// each connection.
+    /// Signals the process and its child processes, and returns the child processes. For example,
+    /// PostgreSQL has a process for each connection.
     fn signal(&self, signal: &str) -> anyhow::Result<Vec<u32>> {
         let own = self.child.id();
-        // Looked for before: once it has ended, they are no longer its children.
+        // Listed first: when the process has ended, they are no longer its children.
         let children = children(own)?;
         send(signal, own)?;
         for child in &children {
-            // It may have ended meanwhile.
+            // The child may have ended meanwhile.
             drop(send(signal, *child));
         }
         Ok(children)
     }
 }
 
-/// By the shell's own `kill`, since a small machine may have no other.
+/// With the shell's own `kill`, because a small machine may have no other.
 fn send(signal: &str, process: u32) -> anyhow::Result<()> {
     let script = format!("kill -{signal} {process} 2>&-");
     let status = Command::new("sh").args(["-c", &script]).status()?;
@@ -152,7 +153,7 @@ fn runs(process: u32) -> bool {
     !state.is_empty() && !state.starts_with(['Z', 'X'])
 }
 
-/// As Linux lists them.
+/// The child processes, from Linux's process list.
 fn children(of: u32) -> anyhow::Result<Vec<u32>> {
     let mut children = Vec::new();
     for entry in fs::read_dir("/proc")? {
@@ -160,7 +161,7 @@ fn children(of: u32) -> anyhow::Result<Vec<u32>> {
         let Some(process) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        // Name in parentheses, state, parent.
+        // The name in parentheses, the state, the parent.
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
         let after_name = stat.rsplit(')').next().unwrap_or_default();
         let parent = after_name.split_whitespace().nth(1);
@@ -173,8 +174,8 @@ fn children(of: u32) -> anyhow::Result<Vec<u32>> {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // One that is paused would not hear the other signal. All servers take that for: end now,
-        // in good order.
+        // A paused process wouldn't get the next signal. All servers take SIGINT as a request to
+        // end in good order.
         drop(self.resume());
         drop(send("INT", self.child.id()));
         let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! The programs that servers are, and what each must do.
+//! The programs of the servers, and the requirements of each.
 
 use std::{
     io::Read,
@@ -15,33 +15,33 @@ use anyhow::Context;
     reason = "for the tests of this workspace alone"
 )]
 pub enum Durability {
-    /// Nothing that tests do to it: the fastest.
+    /// None. This is the fastest.
     None,
-    /// A crash, and as far as its settings go, a loss of power: what is acknowledged is written
-    /// before.
+    /// A crash, and a loss of power as far as the server's settings can ensure that. The server
+    /// writes to disk before it acknowledges.
     Crash,
-    /// A crash but for the last second: Redis's `appendfsync everysec`. PostgreSQL's
+    /// A crash, except for the last second: Redis's `appendfsync everysec`, or PostgreSQL's
     /// `synchronous_commit = off`.
     AllButTheLastSecond,
 }
 
-/// A program that must be there.
+/// A required program.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::exhaustive_structs,
     reason = "for the tests of this workspace alone"
 )]
 pub struct Requirement {
-    /// Its name, for those who have to install it.
+    /// The name, for a person who must install it.
     pub name: &'static str,
-    /// Debian's package.
+    /// The Debian package.
     pub package: &'static str,
-    /// Whether it is there.
+    /// Whether the program is installed.
     pub is_there: fn() -> bool,
 }
 
 impl Requirement {
-    /// That it is missing, and how to get it.
+    /// An error that says that the program is missing, and how to install it.
     #[must_use]
     pub fn missing(&self) -> anyhow::Error {
         let Self { name, package, .. } = self;
@@ -52,7 +52,7 @@ impl Requirement {
     }
 }
 
-/// Whether `command` is there and succeeds.
+/// Whether `program` is installed and succeeds.
 pub(crate) fn answers(program: impl AsRef<std::ffi::OsStr>, argument: &str) -> bool {
     let mut command = Command::new(program);
     command.arg(argument).stdin(Stdio::null());
@@ -60,7 +60,7 @@ pub(crate) fn answers(program: impl AsRef<std::ffi::OsStr>, argument: &str) -> b
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Runs `command` to its end and returns what it printed.
+/// Runs `command` to its end, and returns its output.
 pub(crate) fn succeeds(name: &str, command: &mut Command) -> anyhow::Result<String> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.with_context(|| format!("cannot run {name}"))?;
@@ -73,7 +73,7 @@ pub(crate) fn succeeds(name: &str, command: &mut Command) -> anyhow::Result<Stri
     Ok(printed)
 }
 
-/// Other users of the machine can reach the port.
+/// A random password, because other users of the machine can reach the port.
 pub(crate) fn password() -> anyhow::Result<String> {
     let mut bytes = [0; 16];
     std::fs::File::open(Path::new("/dev/urandom"))?.read_exact(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! Redis, or Valkey under Redis's name.
+//! Redis, or Valkey under the name of Redis.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,7 +18,7 @@ pub(crate) const REQUIREMENT: Requirement = Requirement {
     is_there: || answers("redis-server", "--version") && answers("redis-cli", "--version"),
 };
 
-/// A server, until it is dropped.
+/// A server, which stops when this is dropped.
 #[derive(Debug)]
 pub struct Redis {
     process: Process,
@@ -30,20 +30,20 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts one and waits until it answers.
+    /// Starts a server, and waits until it answers.
     ///
     /// # Errors
     ///
-    /// That it does not start, with what it printed.
+    /// An error with the server's output, if it doesn't start.
     pub fn start(directory: &Directory, durability: Durability) -> anyhow::Result<Self> {
         Self::with_settings(directory, durability, &[])
     }
 
-    /// Starts one with lines of a configuration file besides.
+    /// Starts a server with additional lines in its configuration file.
     ///
     /// # Errors
     ///
-    /// That it does not start, with what it printed.
+    /// An error with the server's output, if it doesn't start.
     pub fn with_settings(
         directory: &Directory,
         durability: Durability,
@@ -52,11 +52,11 @@ impl Redis {
         Self::with_password(directory, durability, settings, password()?)
     }
 
-    /// Starts a replica of this one.
+    /// Starts a replica of this server.
     ///
     /// # Errors
     ///
-    /// That it does not start, with what it printed; that it does not reach the primary.
+    /// An error with the replica's output, if it doesn't start or doesn't reach the primary.
     pub fn replica(&self, directory: &Directory, durability: Durability) -> anyhow::Result<Self> {
         let of = format!("replicaof 127.0.0.1 {}", self.port);
         let settings = [of.as_str(), "repl-diskless-sync-delay 0"];
@@ -79,7 +79,8 @@ impl Redis {
     ) -> anyhow::Result<Self> {
         anyhow::ensure!((REQUIREMENT.is_there)(), REQUIREMENT.missing());
         let (data, port) = (directory.place("redis"), free_port()?);
-        // By default 10,000 above the other, where clients of other tests have their ports.
+        // The default is 10,000 above the other port. Clients of other tests have their ports
+        // there.
         let bus = free_port()?;
         directory.make_place(&data)?;
         let mut lines = format!(
@@ -115,23 +116,23 @@ impl Redis {
         })
     }
 
-    /// How to connect to it.
+    /// The server's URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://default:{}@127.0.0.1:{}", self.password, self.port)
     }
 
-    /// Its port on 127.0.0.1.
+    /// The server's port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Sends it a command with redis-cli and returns the answer.
+    /// Sends a command with redis-cli, and returns the answer.
     ///
     /// # Errors
     ///
-    /// That it does not answer.
+    /// An error if the server doesn't answer.
     pub fn ask(&self, command: &[&str]) -> anyhow::Result<String> {
         ask(self.port, &self.password, command)
     }
@@ -147,38 +148,38 @@ impl Redis {
         self.process.wait_until(answers)
     }
 
-    /// Kills it (SIGKILL).
+    /// Kills the server (SIGKILL).
     ///
     /// # Errors
     ///
-    /// That it cannot be signalled.
+    /// An error if it can't signal the server.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.process.kill()
     }
 
-    /// Stops it where it is (SIGSTOP): connections stay, and nothing is answered.
+    /// Stops the server where it is (SIGSTOP). Connections stay open, and get no answer.
     ///
     /// # Errors
     ///
-    /// That it cannot be signalled.
+    /// An error if it can't signal the server.
     pub fn pause(&self) -> anyhow::Result<()> {
         self.process.pause()
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Continues a stopped server (SIGCONT).
     ///
     /// # Errors
     ///
-    /// That it cannot be signalled.
+    /// An error if it can't signal the server.
     pub fn resume(&self) -> anyhow::Result<()> {
         self.process.resume()
     }
 
-    /// Starts it again, on what was written and on the same port, after it was killed.
+    /// Restarts a killed server with its data, on the same port.
     ///
     /// # Errors
     ///
-    /// That it does not start, with what it printed.
+    /// An error with the server's output, if it doesn't start.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         self.process = serve(
             &self.account,
@@ -194,7 +195,7 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// That it does not answer.
+    /// An error if the server doesn't answer.
     pub fn promote(&self) -> anyhow::Result<()> {
         self.ask(&["replicaof", "no", "one"])?;
         Ok(())
@@ -223,7 +224,7 @@ fn serve(
 pub(crate) fn ask(port: u16, password: &str, command: &[&str]) -> anyhow::Result<String> {
     let mut cli = Command::new("redis-cli");
     cli.args(["-e", "-h", "127.0.0.1", "-p", &port.to_string()])
-        // Every user of the machine can see arguments.
+        // Other users of the machine can see arguments.
         .env("REDISCLI_AUTH", password)
         .args(command);
     succeeds("redis-cli", &mut cli)

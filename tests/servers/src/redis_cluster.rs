@@ -8,21 +8,22 @@ use crate::{
     redis::{Redis, ask},
 };
 
-/// Masters and, where asked for, a replica of each, until it is dropped.
+/// A cluster of masters, with a replica of each if the test wants it. It stops when this is
+/// dropped.
 #[derive(Debug)]
 pub struct RedisCluster {
     nodes: Vec<Redis>,
 }
 
 impl RedisCluster {
-    /// The fewest that Redis makes a cluster of.
+    /// The smallest number of masters in a cluster of Redis.
     const MASTERS: usize = 3;
 
-    /// Starts three masters with `replicas` each, and waits until all serve all slots.
+    /// Starts three masters with `replicas` each, and waits until they serve all slots.
     ///
     /// # Errors
     ///
-    /// That they do not start, with what they printed.
+    /// An error with the servers' output, if they don't start.
     pub fn start(
         directory: &Directory,
         durability: Durability,
@@ -33,7 +34,7 @@ impl RedisCluster {
         for _ in 0..Self::MASTERS * (1 + replicas) {
             let settings = [
                 "cluster-enabled yes",
-                // How long a node may be silent until the others elect another for it.
+                // How long a node may be silent before the others replace it.
                 "cluster-node-timeout 2000",
                 "repl-diskless-sync-delay 0",
             ];
@@ -75,20 +76,20 @@ impl RedisCluster {
         Ok(self)
     }
 
-    /// How to connect to it: all its nodes, separated by commas.
+    /// The URLs of all nodes, separated by commas.
     #[must_use]
     pub fn url(&self) -> String {
         let urls: Vec<_> = self.nodes.iter().map(Redis::url).collect();
         urls.join(",")
     }
 
-    /// Its nodes.
+    /// The nodes of the cluster.
     #[must_use]
     pub fn nodes(&self) -> &[Redis] {
         &self.nodes
     }
 
-    /// Its nodes, to be killed.
+    /// The nodes, for a test that kills them.
     #[must_use]
     pub fn nodes_mut(&mut self) -> &mut [Redis] {
         &mut self.nodes

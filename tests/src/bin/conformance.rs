@@ -1,6 +1,6 @@
-//! Plays every scenario in every framework, and prints a table of what came of it.
+//! Plays every scenario in every framework, and prints a table of the results.
 //!
-//! `conformance [FILTER]`: those alone that have the filter in their names.
+//! `conformance [FILTER]` plays only the scenarios whose names contain the filter.
 
 use std::{io::Write, process::ExitCode};
 
@@ -8,8 +8,7 @@ use futures_util::{StreamExt, stream};
 use gatepass_testkit::scenario;
 use gatepass_tests::conformance::{Framework, NOT_COMPARED, Outcome, Row, Way, play};
 
-/// How many scenarios are played at once: they wait for processes and sockets as much as they
-/// compute.
+/// How many scenarios to play at once. They wait for processes and sockets as much as they compute.
 const AT_ONCE: usize = 3;
 
 #[tokio::main]
@@ -45,7 +44,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// The totals of the rows that were printed, and the faults to print below them.
+/// The totals of the printed rows, and the faults to print below them.
 #[derive(Default)]
 struct Table {
     scenarios: usize,
@@ -106,7 +105,7 @@ impl Table {
         }
     }
 
-    /// Whether all was the same.
+    /// Prints the totals. Returns whether all replies were the same.
     fn foot(&self) -> bool {
         line("");
         for (number, reason) in self.reasons.iter().enumerate() {
@@ -127,6 +126,6 @@ impl Table {
 }
 
 fn line(text: &str) {
-    // There is nowhere to report a failure of this to.
+    // There is no place to report this failure.
     let _ = writeln!(std::io::stdout(), "{text}");
 }

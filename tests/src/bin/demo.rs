@@ -1,4 +1,4 @@
-//! Plays scenarios against the axum example's program, and tells each exchange in plain words.
+//! Plays scenarios against the axum example's program, and describes each exchange.
 
 use std::{
     io::Write,
@@ -22,7 +22,7 @@ use gatepass_tests::{
     sockets::OverSockets,
 };
 
-/// A title, and the scenario that has it.
+/// A title and a scenario.
 type Story = (&'static str, fn() -> Scenario);
 
 const STORIES: [Story; 12] = [
@@ -125,7 +125,7 @@ impl Told {
     }
 }
 
-/// Restarts the program before each request, in turn by SIGKILL and by SIGTERM.
+/// Restarts the program before each request: by SIGKILL and by SIGTERM in turn.
 struct Restarting {
     program: Arc<Program>,
     restarts: AtomicUsize,
@@ -143,7 +143,7 @@ impl Driver for Restarting {
             End::Killed => "  ... SIGKILL, and a new start",
         });
         self.program.restart(end).await;
-        // A new client, without a connection to the program that is gone.
+        // A new client has no connection to the old process.
         let sockets = OverSockets::new(Arc::clone(&self.program), self.program.address(), ());
         sockets.exchange(request, opened).await
     }
@@ -162,6 +162,6 @@ impl Driver for Restarting {
 }
 
 fn line(text: &str) {
-    // There is nowhere to report a failure of this to.
+    // There is no place to report this failure.
     let _ = writeln!(std::io::stdout(), "{text}");
 }

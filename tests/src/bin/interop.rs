@@ -1,8 +1,9 @@
-//! Our side of `cargo xtask interop`: access tokens of each algorithm to another library and back.
+//! Our side of `cargo xtask interop`: exchanges access tokens of each algorithm with another
+//! library.
 //!
-//! `interop KEYS STRANGERS PROGRAM ARGS…`: both directories hold a `secret` and `ed25519.pem`,
-//! `es256.pem`, `es384.pem` and `rsa.pem`; the program reads a request in JSON from its standard
-//! input and answers on its standard output. `tests/interop/pyjwt.py` shows both.
+//! `interop KEYS STRANGERS PROGRAM ARGS…`. Both directories contain a `secret` and `ed25519.pem`,
+//! `es256.pem`, `es384.pem` and `rsa.pem`. The program reads a request in JSON from its standard
+//! input, and answers on its standard output. `tests/interop/pyjwt.py` shows both.
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +26,7 @@ use serde_json::{Value, json};
 
 const ISSUER: &str = "https://shop.example";
 const AUDIENCE: &str = "shop-api";
-/// Text that a library can get wrong.
+/// Text that a library may get wrong.
 const SUBJECT: &str = "jürgen \"🦀\" \\ <a@b>";
 
 #[derive(Serialize)]
@@ -36,20 +37,19 @@ struct Request<'a> {
     cases: Vec<&'a Case>,
 }
 
-/// The tokens that the other library judges with one algorithm, and the keys for those that it
-/// makes.
+/// The tokens of one algorithm that the other library judges, and the keys for its own tokens.
 #[derive(Serialize)]
 struct Case {
     alg: &'static str,
     kid: &'static str,
     symmetric: bool,
-    /// A token of ours,
+    /// A token of ours.
     good: String,
-    /// the same with another signature,
+    /// The same token with another signature.
     altered: String,
-    /// and the same claims under the same key id, signed with a stranger's key.
+    /// The same claims under the same key id, signed with a stranger's key.
     strange: String,
-    /// Private keys in PEM, or secrets, for its own tokens.
+    /// A private key in PEM, or a secret, for the library's own tokens.
     key: String,
     stranger_key: String,
 }
@@ -63,14 +63,14 @@ struct Answer {
 #[derive(Deserialize)]
 struct Answered {
     alg: String,
-    /// By source of the key, then by token: its claims, or in words why there are none.
+    /// By the source of the key, then by token: its claims, or a text that says why there are none.
     read: BTreeMap<String, BTreeMap<String, Value>>,
     good: String,
     strange: String,
     jwk: Option<Value>,
 }
 
-/// An issuer with one algorithm, and the session that all tokens are of.
+/// An issuer with one algorithm, and the session of all tokens.
 struct Party {
     algorithm: Algorithm,
     authority: Authority,
@@ -85,7 +85,7 @@ async fn main() -> ExitCode {
         Ok(line) => (ExitCode::SUCCESS, line),
         Err(error) => (ExitCode::FAILURE, format!("error: {error:#}")),
     };
-    // There is nowhere to report a failure of this to.
+    // There is no place to report this failure.
     let _ = writeln!(std::io::stdout(), "{line}");
     code
 }
@@ -244,7 +244,7 @@ async fn authority(key: SigningKey) -> anyhow::Result<Authority> {
     Ok(authority)
 }
 
-/// The key in `directory` that goes with `algorithm`, under the algorithm's name.
+/// The key in `directory` for `algorithm`, with the name of the algorithm.
 fn key(algorithm: Algorithm, directory: &Path) -> anyhow::Result<SigningKey> {
     let content = content(algorithm, directory)?;
     let key = if algorithm.is_symmetric() {
@@ -267,7 +267,7 @@ fn content(algorithm: Algorithm, directory: &Path) -> anyhow::Result<String> {
     fs::read_to_string(&path).with_context(|| format!("cannot read {path:?}"))
 }
 
-/// The token with another first character of its signature.
+/// The token with a different first character of its signature.
 fn altered(token: &str) -> anyhow::Result<String> {
     let (message, signature) = token.rsplit_once('.').context("not a JWS")?;
     let mut characters = signature.chars();
@@ -292,7 +292,7 @@ fn exchange(program: &str, args: &[String], request: &[u8]) -> anyhow::Result<An
         .spawn()
         .with_context(|| format!("cannot run {program}"))?;
     let mut input = child.stdin.take().context("no standard input")?;
-    // One that fails at once says more on standard error than this would.
+    // If a program fails at once, its standard error says more than this error would.
     let _ = input.write_all(request);
     drop(input);
     let output = child.wait_with_output()?;

@@ -37,13 +37,13 @@ use tokio::sync::{mpsc, oneshot};
 use super::{PEER, pages, shop, tools};
 use crate::application::{Application, World};
 
-/// The handler of a route whose gate was forgotten.
+/// The handler of a route without a gate.
 async fn unguarded(_: Auth) -> &'static str {
     "this handler must never run"
 }
 
-/// The routes of the scenarios that the example doesn't have: one whose gate was forgotten, and
-/// those of `auto`, of the shop and of the tools.
+/// The additional routes of the scenarios: a route without a gate, and the routes of `auto`, of the
+/// shop and of the tools.
 pub fn routes(
     app: &example_app::App,
     (shop, tools): &(Shop, Tools),
@@ -192,7 +192,7 @@ fn tools(tools: &Tools) -> impl FnOnce(&mut ServiceConfig) + use<> {
     }
 }
 
-/// Routes behind gates that refresh, and send browsers to a login page.
+/// Routes behind gates that refresh, and that send browsers to a login page.
 fn auto(app: &example_app::App) -> Scope {
     async fn me(Auth(pass): Auth) -> impl Responder {
         web::Json(example_app::me(&pass))
@@ -282,28 +282,28 @@ fn auto(app: &example_app::App) -> Scope {
         )
 }
 
-/// To actix-web, `HEAD` is a method like any other.
+/// In actix-web, a route for `GET` doesn't include `HEAD`.
 fn get() -> Route {
     web::route().guard(Any(Get()).or(Head()))
 }
 
-/// The application, called. actix-web's services stay on the thread that made them, so they have
-/// one, and are sent to.
+/// The application, called directly. actix-web's services stay on the thread that made them, so
+/// this sends requests to such a thread.
 #[derive(Debug)]
 pub struct InProcess {
     application: Application,
     requests: mpsc::UnboundedSender<Asked>,
 }
 
-/// A request, those who wait for the head of its response, and those who wait for all of it.
+/// A request, with the receivers of the response's head and of the whole response.
 type Asked = (Request, Opened, oneshot::Sender<Response>);
 
-/// Starts it in process.
+/// Starts the application in process.
 pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
     let application = Application::start(clock, setup).await;
     let (requests, received) = mpsc::unbounded_channel();
     let app = application.app.clone();
-    // The thread ends when all senders are gone.
+    // The thread ends with the last sender.
     thread::spawn(move || System::new().block_on(serve(app, received)));
     InProcess {
         application,
@@ -322,7 +322,7 @@ async fn serve(app: example_app::App, mut received: mpsc::UnboundedReceiver<Aske
             let response = test::call_service(&*service, made(request).to_request()).await;
             let mut response = read(response, opened).await;
             if is_head {
-                // A server leaves it out.
+                // A server omits the body.
                 response.body.clear();
             }
             answer.send(response).unwrap();

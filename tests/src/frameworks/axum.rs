@@ -30,7 +30,7 @@ use serde_json::Value;
 use super::{InProcess, call, pages, shop, tools};
 use crate::application::Application;
 
-/// The example's router, with a route whose gate was forgotten.
+/// The example's router, with an additional route without a gate.
 pub fn router(app: &App) -> Router {
     async fn unguarded(_: Auth) -> &'static str {
         "this handler must never run"
@@ -159,7 +159,7 @@ pub(super) fn tools(app: &App) -> Router {
     })
 }
 
-/// Routes behind gates that refresh, and send browsers to a login page.
+/// Routes behind gates that refresh, and that send browsers to a login page.
 pub(super) fn auto(app: &App) -> Router {
     async fn me(Auth(pass): Auth) -> Json<Value> {
         Json(example_app::me(&pass))
@@ -232,7 +232,7 @@ pub(super) fn auto(app: &App) -> Router {
         .route("/maybe", get(maybe).post(maybe).route_layer(optionally))
 }
 
-/// Starts it in process.
+/// Starts the application in process.
 pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
     let application = Application::start(clock, setup).await;
     let router = router(&application.app);

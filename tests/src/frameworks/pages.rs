@@ -1,5 +1,4 @@
-//! The routes of the scenarios that are pages for browsers, as far as they are the same in each
-//! framework.
+//! The parts of the scenarios' pages for browsers that are the same in each framework.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -9,13 +8,13 @@ use futures_util::{Stream, stream};
 use gatepass::{Change, Identity, LocalPath, Pass, Requirements, Scopes, Staleness};
 use serde_json::Value;
 
-/// The type of the body that is streamed.
+/// The type of the streamed body.
 pub(super) const TEXT: &str = "text/plain";
-/// A `Cache-Control` of the handler's own.
+/// A `Cache-Control` that the handler sets.
 pub(super) const PUBLIC: &str = "public, max-age=60";
-/// A cookie of the handler's own.
+/// A cookie that the handler sets.
 pub(super) const THEME: &str = "theme=dark; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age=60";
-/// A cookie of the session, which the handler sets by itself.
+/// A session cookie that the handler sets itself.
 pub(super) const OWN: &str =
     "__Host-gatepass=own; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age=60";
 
@@ -40,15 +39,14 @@ pub(super) fn strong() -> Requirements {
     strong.amr(["hwk"]).unwrap()
 }
 
-/// The identity of a user after an authentication by a passkey: of `name`, or else of the user who
-/// is logged in.
+/// The identity after an authentication with a passkey: of `name`, or of the current user.
 pub(super) fn by_passkey(pass: &Pass, name: Option<&str>) -> Identity {
     let identity = Identity::new(name.unwrap_or(pass.subject().as_str())).unwrap();
     let identity = identity.scopes(pass.scopes().clone());
     identity.amr(["hwk", "user"]).unwrap().acr("phr").unwrap()
 }
 
-/// The identity of a login without a refresh token.
+/// The identity for a login without a refresh token.
 pub(super) fn access_only(pass: &Pass) -> Identity {
     let identity = Identity::of(pass.subject().clone());
     identity.scopes(pass.scopes().clone()).access_only()
@@ -85,7 +83,7 @@ async fn changed(app: &App, pass: &Pass, change: &Change) -> Value {
     example_app::me(pass)
 }
 
-/// The body of the route that streams.
+/// The body of the streaming route.
 pub(super) fn parts() -> impl Stream<Item = Result<Bytes, Infallible>> {
     let parts = ["one ", "two ", "three"].map(|part| Ok(Bytes::from_static(part.as_bytes())));
     stream::iter(parts)

@@ -1,4 +1,4 @@
-//! The shop of the scenarios, as far as it is the same in each framework.
+//! The parts of the scenarios' shop that are the same in each framework.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ impl RequiredScopes for Admin {
     const SCOPES: &'static [&'static str] = &["admin"];
 }
 
-/// Starts the shop on the clock of the application.
+/// Starts the shop with the application's clock.
 pub(super) fn start(app: &App) -> Shop {
-    // A store in memory keeps nothing waiting.
+    // A store in memory answers immediately.
     let started = Shop::start(Of::new(app)).now_or_never();
     started.unwrap().unwrap()
 }
@@ -48,7 +48,7 @@ pub(super) fn token(token: &str) -> Value {
     json!({ "token": token })
 }
 
-/// A clock of the application's.
+/// The application's clock.
 #[derive(Clone)]
 pub(super) struct Of(Arc<dyn Clock>);
 

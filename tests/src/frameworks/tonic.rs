@@ -1,4 +1,5 @@
-//! The example in tonic: its guarded routes as methods of its service, all else over HTTP.
+//! The example in tonic. Its guarded routes are methods of its service, and all other routes are
+//! HTTP.
 
 mod driver;
 
@@ -20,7 +21,7 @@ use crate::{
     sockets::OverSockets,
 };
 
-/// Starts it in process.
+/// Starts the application in process.
 pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
     let application = Application::start(clock, setup).await;
     let router = router(&application.app);
@@ -35,7 +36,7 @@ pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
     })
 }
 
-/// HTTP/1.1 for the endpoints, and one connection of HTTP/2 for all calls.
+/// A driver with HTTP/1.1 for the endpoints, and one HTTP/2 connection for all calls.
 pub struct OverBoth {
     http: OverSockets,
     /// The connection for calls.
@@ -43,13 +44,14 @@ pub struct OverBoth {
 }
 
 impl OverBoth {
-    /// `server` serves an application at `address`, and stops when it is dropped.
+    /// Connects to the application that `server` serves at `address`. `server` stops when it is
+    /// dropped.
     pub async fn connect(
         world: impl World,
         address: SocketAddr,
         server: impl Any + Send + Sync,
     ) -> Self {
-        // HTTP/2 names the host that is asked in the target, and this wins over any field `Host`.
+        // HTTP/2 names the host in the target, and that wins over a field `Host`.
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
             .unwrap()
             .origin("https://service.test".parse().unwrap());
@@ -66,13 +68,13 @@ impl fmt::Debug for OverBoth {
     }
 }
 
-/// Starts it on a socket of this process.
+/// Starts the application on a socket of this process.
 pub async fn over_sockets(clock: ManualClock, setup: Setup) -> OverBoth {
     let application = Application::start(clock, setup).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = router(&application.app);
-    // It is aborted when it is dropped.
+    // Dropping it aborts the task.
     let mut server = JoinSet::new();
     server.spawn(async move {
         let for_ever = std::future::pending();

@@ -29,7 +29,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use super::{InProcess, call, pages, shop, tools};
 use crate::{application::Application, sockets::OverSockets};
 
-/// The example's routes, with one whose gate was forgotten.
+/// The example's routes, with an additional route without a gate.
 pub fn routes(
     app: &App,
 ) -> impl Filter<Extract = (impl Reply + use<>,), Error = Rejection>
@@ -210,7 +210,7 @@ fn tools(app: &App) -> BoxedFilter<(Response,)> {
     })
 }
 
-/// Routes behind gates that refresh, and send browsers to a login page.
+/// Routes behind gates that refresh, and that send browsers to a login page.
 fn auto(app: &App) -> BoxedFilter<(Response,)> {
     async fn me(Auth(pass): Auth) -> impl Reply {
         reply::json(&example_app::me(&pass))
@@ -322,7 +322,7 @@ fn auto(app: &App) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
-/// Starts it in process.
+/// Starts the application in process.
 pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
     let application = Application::start(clock, setup).await;
     let app = application.app.clone();
@@ -333,7 +333,7 @@ pub async fn in_process(clock: ManualClock, setup: Setup) -> InProcess {
     })
 }
 
-/// Starts its routes alone, by warp's own server.
+/// Starts only the routes, with warp's own server.
 pub async fn by_warps_own_server(clock: ManualClock, setup: Setup) -> OverSockets {
     let application = Application::start(clock, setup).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -18,10 +18,10 @@ use test_support::servers::{self, server};
 
 use super::PATIENCE;
 
-/// The kind of store that keeps the sessions.
+/// The kind of store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
-    /// One file, opened by each node.
+    /// One file, which each node opens.
     Sqlite,
     /// PostgreSQL.
     Postgres,
@@ -29,12 +29,12 @@ pub enum Backend {
     PgBouncer,
     /// A single Redis.
     Redis,
-    /// Three masters, between which the sessions are divided. No proxy can stand before them: they
-    /// tell clients of each other.
+    /// A cluster of three masters, which share the sessions. A proxy can't be in front of it,
+    /// because the masters tell clients each other's addresses.
     RedisCluster,
 }
 
-/// Sessions of one test alone: a file, a schema or a name space, to be opened by each of its nodes.
+/// The sessions of one test: a file, a schema or a namespace, which each node opens.
 #[expect(missing_debug_implementations, reason = "a URL has a password in it")]
 pub struct Site {
     backend: Backend,
@@ -46,7 +46,7 @@ pub struct Site {
 }
 
 impl Backend {
-    /// A place in the server that all tests share.
+    /// A new site in the server that all tests share.
     #[must_use]
     pub fn site(self) -> Site {
         match self {
@@ -63,7 +63,7 @@ impl Backend {
 }
 
 impl Site {
-    /// A place in the server at `url`.
+    /// A new site in the server at `url`.
     #[must_use]
     pub fn at(backend: Backend, url: String) -> Self {
         let mut random = [0; 8];
@@ -78,65 +78,65 @@ impl Site {
         }
     }
 
-    /// Uses the schema or name space of this name, which another program also uses.
+    /// Uses the schema or namespace `name`, which another program also uses.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
     }
 
-    /// Takes the time from `clock`, in all nodes. Default: the store's own.
+    /// Takes the time from `clock` in all nodes. Default: the store's own clock.
     #[must_use]
     pub fn clock(mut self, clock: &ManualClock) -> Self {
         self.clock = Some(clock.clone());
         self
     }
 
-    /// Has the stores give up after this long. Default: as long as a busy machine may take.
+    /// Sets the stores' time limit. Default: as long as a busy machine may take.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The kind of store that it is in.
+    /// The kind of store.
     #[must_use]
     pub fn backend(&self) -> Backend {
         self.backend
     }
 
-    /// The URL of its server; a file has none.
+    /// The URL of the server. Empty for a file.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The name of its schema or name space.
+    /// The name of the schema or namespace.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The file that it is.
+    /// The SQLite file.
     #[must_use]
     pub fn file(&self) -> PathBuf {
         let directory = self.directory.as_ref().unwrap();
         directory.path().join("sessions.db")
     }
 
-    /// The address of its server, for a proxy before it.
+    /// The address of the server, for a proxy in front of it.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         servers::address_of(&self.url)
     }
 
-    /// Opens it with connections of its own.
+    /// Opens the store with its own connections.
     pub async fn open(&self, through: Option<&Proxy>) -> Arc<dyn SessionStore> {
         self.try_open(through).await.unwrap()
     }
 
-    /// Opens it as soon as servers that are just starting let it, and panics if they do not in
-    /// time.
+    /// Opens the store as soon as a starting server allows it. Panics if that takes longer than
+    /// `patience`.
     pub async fn reopen(&self, patience: Duration) -> Arc<dyn SessionStore> {
         let begun = Instant::now();
         loop {

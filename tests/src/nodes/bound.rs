@@ -1,5 +1,5 @@
-//! How long after its end a session is still honoured elsewhere, and how long after a change a
-//! token from before it.
+//! Measures how long other nodes still accept a session after its end, or an old token after a
+//! change of its rights.
 
 use std::{
     collections::VecDeque,
@@ -26,44 +26,44 @@ pub enum Act {
     Change,
 }
 
-/// A measurement: its revocations, its nodes, and the load meanwhile.
+/// The parameters of a measurement: revocations, nodes, and load.
 #[derive(Clone, Copy, Debug)]
 pub struct Measurement {
-    /// The act that is measured.
+    /// The act to measure.
     pub act: Act,
-    /// How many nodes there are.
+    /// Number of nodes.
     pub nodes: usize,
-    /// How many sessions are ended or changed, in turn on each node.
+    /// Number of sessions to end or change, on each node in turn.
     pub revocations: usize,
-    /// How long is waited between two of them.
+    /// The pause between two of them.
     pub pause: Duration,
-    /// How many clients do nothing but refresh.
+    /// Number of clients that refresh all the time.
     pub clients: usize,
-    /// Whether the store may tell nodes that there is more. Otherwise they find out by looking.
+    /// Whether the store may notify nodes of new entries. Otherwise they poll.
     pub push: bool,
-    /// The bound, and how often nodes look.
+    /// The bound, and how often nodes poll.
     pub timing: Timing,
 }
 
 /// The result of a measurement.
 #[derive(Debug, Default)]
 pub struct Bound {
-    /// How long after the end had returned each other node was still honouring a token, each once
-    /// for each revocation.
+    /// How long each other node still accepted a token after the end or change had returned. One
+    /// value for each node and revocation.
     pub delays: Delays,
-    /// Violations: verifications that began later than the bound, or than the return on the same
-    /// node, and honoured the token.
+    /// Violations: accepted tokens whose verification began after the bound, or after the return on
+    /// the same node.
     pub violations: Vec<String>,
-    /// How many verifications there were.
+    /// Number of verifications.
     pub verifications: u64,
-    /// How many of them were answered 503.
+    /// Number of verifications that ended with 503.
     pub unavailable: u64,
-    /// How many refreshes there were meanwhile.
+    /// Number of refreshes during the measurement.
     pub refreshes: u64,
-    /// How long after the end had returned each node ended the connection that was open, each once
-    /// for each revocation.
+    /// How long after the return each node closed its open connection. One value for each node and
+    /// revocation.
     pub closings: Delays,
-    /// How many connections a node ended because it had lost its store.
+    /// Number of connections that a node closed because it had lost its store.
     pub cut_off: u64,
 }
 
@@ -72,13 +72,13 @@ pub struct Bound {
 pub struct Delays(Vec<Duration>);
 
 impl Delays {
-    /// How many there are.
+    /// The number of durations.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// The one below which so many of a hundred are.
+    /// The duration below which `percent` of all durations are.
     #[must_use]
     pub fn percentile(&self, percent: usize) -> Duration {
         let last = self.0.len().saturating_sub(1);
@@ -115,23 +115,23 @@ impl fmt::Display for Delays {
     }
 }
 
-/// How long a connection may stay open after all is done.
+/// How long a connection may stay open after the last revocation.
 const OPEN: Duration = Duration::from_secs(60);
 
-/// The end of a connection: with which session, why, and when. `None` if it stays open.
+/// The end of a connection: the session, the reason and the time. `None` if it stays open.
 type Closing = (usize, Option<(gatepass::Ended, Instant)>);
 
-/// A session that was ended or changed, as one node knows it.
+/// A session that was ended or changed, for one node.
 struct Ended {
     act: Act,
     issued: Arc<Issued>,
     returned: Instant,
-    /// From when on the node must not honour it.
+    /// The time from which the node must refuse the token.
     bound: Instant,
     elsewhere: bool,
 }
 
-/// The node's part of what was seen.
+/// The results of one node.
 #[derive(Default)]
 struct Seen {
     delays: Vec<Duration>,
@@ -140,8 +140,8 @@ struct Seen {
     unavailable: u64,
 }
 
-/// Ends or changes sessions in turn on each node while all are busy, and watches how long the
-/// others honour their tokens.
+/// Ends or changes sessions on each node in turn, while all nodes are busy. Measures how long the
+/// others accept the tokens.
 pub async fn measure(site: &Site, asked: Measurement) -> Bound {
     let mut nodes = Vec::new();
     for _ in 0..asked.nodes {
@@ -228,7 +228,7 @@ pub async fn measure(site: &Site, asked: Measurement) -> Bound {
 }
 
 impl Act {
-    /// How connections of a session end that was ended or changed.
+    /// The reason with which connections end after this act.
     fn end_of_connections(self) -> gatepass::Ended {
         match self {
             Self::End => gatepass::Ended::Revoked,
@@ -261,7 +261,7 @@ impl Bound {
     }
 }
 
-/// Opens a connection with each session on each node.
+/// Opens a connection for each session on each node.
 async fn open(
     nodes: &[Arc<Node>],
     sessions: &[Arc<Issued>],
@@ -313,7 +313,7 @@ async fn log_in(nodes: &[Arc<Node>], number: usize) -> Vec<Arc<Issued>> {
 async fn refresh_until(done: Arc<AtomicBool>, node: Arc<Node>, refreshes: Arc<AtomicU64>) {
     let mut issued = node.login("busy").await.unwrap();
     while !done.load(Ordering::Relaxed) {
-        // Too much load for the store is no matter of the bound: the same token is presented again.
+        // An overloaded store doesn't affect the bound. The client presents the same token again.
         if let Ok(next) = node.refresh(&issued).await {
             issued = next;
             refreshes.fetch_add(1, Ordering::Relaxed);
@@ -321,12 +321,12 @@ async fn refresh_until(done: Arc<AtomicBool>, node: Arc<Node>, refreshes: Arc<At
     }
 }
 
-/// Verifies the tokens of all that has ended, again and again, until the node knows of each.
+/// Verifies the tokens of all ended sessions repeatedly, until the node refuses each of them.
 async fn watch(node: Arc<Node>, queue: Arc<Mutex<VecDeque<Ended>>>, done: Arc<AtomicBool>) -> Seen {
     let mut seen = Seen::default();
     let (mut open, mut known) = (VecDeque::new(), Vec::new());
     loop {
-        // First, since nothing comes after it.
+        // Read before the queue, because nothing comes after it.
         let last = done.load(Ordering::Relaxed);
         open.append(&mut queue.lock().unwrap());
         for _ in 0..open.len() {
@@ -344,10 +344,10 @@ async fn watch(node: Arc<Node>, queue: Arc<Mutex<VecDeque<Ended>>>, done: Arc<At
         if last && open.is_empty() {
             break;
         }
-        // Not faster than a machine that has other nodes to serve.
+        // The pause leaves processor time for the other nodes.
         tokio::time::sleep(Duration::from_micros(500)).await;
     }
-    // A node does not forget a revocation that it knows.
+    // A node must not forget a revocation.
     for ended in &known {
         if verify(&node, ended, &mut seen).await.is_none() {
             let violation = format!("forgotten: {}", ended.issued.session_id);
@@ -357,7 +357,7 @@ async fn watch(node: Arc<Node>, queue: Arc<Mutex<VecDeque<Ended>>>, done: Arc<At
     seen
 }
 
-/// For how long the token of an ended session had been honoured, if it is no longer.
+/// How long the node accepted the token after the end of its session. `None` if it still does.
 async fn verify(node: &Node, ended: &Ended, seen: &mut Seen) -> Option<Duration> {
     let began = Instant::now();
     let verified = node.verify(&ended.issued).await;
@@ -376,7 +376,7 @@ async fn verify(node: &Node, ended: &Ended, seen: &mut Seen) -> Option<Duration>
             let session = ended.issued.session_id;
             let violation = format!("{session}: honoured {place} {late:?} after the bound");
             seen.violations.push(violation);
-            // It counts as refused, so that the node is not asked about it again.
+            // Counts as refused, so that the test doesn't ask the node about it again.
             return Some(began.saturating_duration_since(ended.returned));
         }
         Ok(_) => {}

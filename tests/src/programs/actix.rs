@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::OnceLock};
 use gatepass_testkit::scenario::{Shop, Tools};
 use gatepass_tests::frameworks::actix::{routes, start_others};
 
-/// The one shop of all workers, and the one set of tools.
+/// The shop and the tools, which all workers share.
 static OTHERS: OnceLock<(Shop, Tools)> = OnceLock::new();
 
 #[actix_web::main]

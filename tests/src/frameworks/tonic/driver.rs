@@ -1,9 +1,9 @@
-//! Plays the scenarios on the example: their guarded routes as methods of its service, all else
-//! over HTTP.
+//! Plays the scenarios on the example. The guarded routes are methods of its service, and all other
+//! routes are HTTP.
 //!
-//! The driver turns the answer of a method back into that of the route of a scenario: the status by
-//! the code, the JSON body by message and reason, the header fields by metadata. So a scenario
-//! holds if a gRPC client learns the same.
+//! The driver translates the answer of a method into the answer of the scenario's route: the status
+//! from the code, the JSON body from message and reason, the header fields from the metadata. So a
+//! scenario holds if a gRPC client learns the same.
 
 use ::axum::{
     Router,
@@ -28,8 +28,7 @@ use test_support::tonic::{
 
 use crate::frameworks;
 
-/// The example's router, with a service whose gate was forgotten, and with pages for browsers,
-/// which speak HTTP.
+/// The example's router, with a service without a gate, and with HTTP pages for browsers.
 pub fn router(app: &App) -> Router {
     let path = format!("/{}/{{*method}}", Probe::NAME);
     let probe = tower::ServiceExt::map_request(
@@ -44,7 +43,7 @@ pub fn router(app: &App) -> Router {
     example_tonic::around(app, routes)
 }
 
-/// The path of the method that is the route's counterpart, if the request is to a guarded route.
+/// The path of the method for a guarded route. `None` for other routes.
 pub(super) fn method(request: &Request) -> Option<String> {
     let (path, query) = match request.path.split_once('?') {
         Some((path, query)) => (path, format!("?{query}")),
@@ -63,7 +62,7 @@ pub(super) fn method(request: &Request) -> Option<String> {
     Some(format!("/{method}{query}"))
 }
 
-/// Calls the method at `path` as `request` calls its route.
+/// Calls the method at `path`, as `request` calls its route.
 pub(super) async fn call<S>(service: S, path: &str, request: &Request) -> Response
 where
     S: GrpcService<Body>,
@@ -119,7 +118,7 @@ fn refused(status: &Status) -> Response {
     response(http, status.metadata(), &body)
 }
 
-/// The name that OAuth has for it, which the challenge says where it has one.
+/// The OAuth name of the error: from the challenge, or else by the reason.
 fn error(status: &Status, reason: &str) -> String {
     let challenge = status.metadata().get("www-authenticate");
     let challenge = challenge.map_or("", |challenge| challenge.to_str().unwrap());
@@ -137,11 +136,11 @@ fn error(status: &Status, reason: &str) -> String {
 fn response(status: u16, metadata: &MetadataMap, body: &Value) -> Response {
     let body = body.to_string();
     let mut headers = metadata.clone().into_headers();
-    // The status and the body have the values of these.
+    // The status and the body contain these values.
     for name in ["grpc-status", "grpc-message", gatepass_tonic::REASON] {
         headers.remove(name);
     }
-    // Those of the body which it is turned back into.
+    // The header fields of the translated body.
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     headers.insert("content-length", HeaderValue::from(body.len()));
     let text = |(name, value): (&HeaderName, &HeaderValue)| {
