@@ -134,7 +134,7 @@ fn launch(
         .env("RUST_LOG", "error,gatepass=trace")
         .args(["--listen", &address.to_string()])
         .args(flags)
-        // It ends with this process, in whichever way this process ends.
+        // It ends with this process, also if a signal ends this process.
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(writer.unwrap())

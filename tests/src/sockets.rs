@@ -113,8 +113,8 @@ pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Sends these bytes on a new connection. Returns the time after which the server closes it, rounded
-/// to seconds.
+/// Sends these bytes on a new connection. Returns the time after which the server closes it,
+/// rounded to seconds.
 ///
 /// The server runs on the same single-threaded runtime, so time jumps to the next moment for which
 /// it waits.
