@@ -134,7 +134,7 @@ fn launch(
         .env("RUST_LOG", "error,gatepass=trace")
         .args(["--listen", &address.to_string()])
         .args(flags)
-        // It ends with this process, also if a signal ends this process.
+        // The program ends with this process, even if this process is killed.
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(writer.unwrap())

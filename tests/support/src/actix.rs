@@ -10,14 +10,14 @@ use actix_web::{
     rt::System,
 };
 
-/// A port of our own.
+/// A free port for a test.
 pub fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
 
-/// A server on a thread of its own, until it is dropped.
+/// A server on its own thread, which stops when this is dropped.
 #[derive(Debug)]
 pub struct Served {
     handle: ServerHandle,
@@ -25,7 +25,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// Runs it.
+    /// Runs the server.
     pub fn new(server: Server) -> Self {
         let handle = server.handle();
         let thread = thread::spawn(move || System::new().block_on(server).unwrap());
@@ -38,7 +38,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // The command is sent at once; the thread that is joined is what acknowledges it.
+        // This sends the command at once. Joining the thread waits for the result.
         drop(self.handle.stop(false));
         let ended = self.thread.take().map(thread::JoinHandle::join);
         assert!(thread::panicking() || matches!(ended, Some(Ok(()))));

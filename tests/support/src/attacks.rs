@@ -1,7 +1,7 @@
-//! The attack tokens: what is wrong with each, and why it must be refused.
+//! The attack tokens: the fault of each, and the reason for which a verifier must refuse it.
 //!
-//! A table is made for one victim, whose key is of one algorithm; what differs from kind to kind of
-//! keys is in [`signature`].
+//! A table is for one victim, whose key has one algorithm. [`signature`] has the attacks that
+//! depend on the kind of key.
 
 mod algorithm;
 mod brought;
@@ -24,21 +24,21 @@ use gatepass::{Issued, KeySet, Refusal, Timestamp, keys::Algorithm};
 
 use crate::forge::{Forge, Members, unbase64url};
 
-/// Longest access token in bytes.
+/// Maximum length of an access token in bytes.
 pub const LIMIT: usize = 8 * 1024;
 
 /// A token that must be refused.
 #[derive(Clone, Debug)]
 pub struct Attack {
     pub group: &'static str,
-    /// Unique, and begins with the group.
+    /// The unique name. It begins with the group.
     pub name: String,
     pub token: String,
     pub reason: Refusal,
 }
 
-/// A token that is no attack, though it looks like one: without these, all refusals could have
-/// another reason than the one they claim.
+/// A valid token that looks like an attack. Without these, a verifier could refuse all attacks for
+/// another reason than their own.
 #[derive(Clone, Debug)]
 pub struct Control {
     pub name: String,
@@ -97,13 +97,13 @@ impl Table {
     }
 }
 
-/// The service whose tokens the forger attacks. The forger holds the keys that its verifiers trust,
+/// The service whose tokens the forger attacks. The forger has the keys that its verifiers trust,
 /// and one that they don't.
 pub struct Victim {
     pub forge: Forge,
-    /// Trusted as well, of another algorithm.
+    /// The verifiers also trust this key of another algorithm.
     pub neighbour: Forge,
-    /// Trusted until a while ago.
+    /// The verifiers trusted this key until some time ago.
     retired: Forge,
     pub stranger: Forge,
     good: String,
@@ -136,7 +136,8 @@ impl Victim {
         Forge::new(Algorithm::Hs512, secret)
     }
 
-    /// The session whose tokens are `issued`, signed with the first of [`keys`](Self::keys).
+    /// The owner of the session whose tokens are `issued`. They are signed with the first of
+    /// [`keys`](Self::keys).
     pub fn new(algorithm: Algorithm, issued: &Issued) -> Self {
         let good = issued.access_token.as_str();
         let payload = good.split('.').nth(1).unwrap();

@@ -1,4 +1,4 @@
-//! A rule that the examinations of all stores keep.
+//! A rule for the examinations of all stores.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub async fn finds_a_purge_that_does_not_keep_up<S: SessionStore>(
     clock: &ManualClock,
     examine: impl AsyncFn() -> Vec<(Severity, &'static str)>,
 ) {
-    // Each leaves rows in another table: a live session, an ended one, a logout everywhere.
+    // Each leaves rows in a different table: a live session, an ended session, a logout everywhere.
     for rows in 0..3 {
         let session = begin(store, "bob").await;
         match rows {

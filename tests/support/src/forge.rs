@@ -1,10 +1,10 @@
-//! Makes access tokens that gatepass itself never would: any header and any claims, rightly signed
-//! by any kind of key.
+//! Makes access tokens that gatepass itself never makes, with any header and any claims, and a
+//! valid signature of any kind of key.
 //!
 //! The files in `keys` were made for the tests by `openssl genpkey` (`-algorithm ed25519`;
 //! `-algorithm RSA -pkeyopt rsa_keygen_bits:2048`; `-algorithm EC -pkeyopt
-//! ec_paramgen_curve:P-384`), `openssl pkey -pubout` and `openssl req -x509 -new -key`, and guard
-//! nothing.
+//! ec_paramgen_curve:P-384`), `openssl pkey -pubout` and `openssl req -x509 -new -key`. They
+//! protect nothing.
 
 mod members;
 
@@ -47,14 +47,14 @@ pub fn master(byte: u8) -> MasterSecret {
     MasterSecret::from_bytes(&[byte; 32]).unwrap()
 }
 
-/// The DER document in a PEM text.
+/// The DER document in a PEM file.
 pub fn der_of(pem: &[u8]) -> Vec<u8> {
     let text = str::from_utf8(pem).unwrap();
     let base64: String = text.lines().filter(|line| !line.starts_with('-')).collect();
     STANDARD.decode(base64).unwrap()
 }
 
-/// A key whose holder signs anything.
+/// A key that signs anything.
 #[derive(Clone)]
 pub struct Forge {
     pub algorithm: Algorithm,
@@ -72,7 +72,7 @@ enum Signer {
 }
 
 impl Forge {
-    /// The key that is trusted.
+    /// The key that verifiers trust.
     pub fn trusted(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::EdDsa => Self::new(algorithm, ED25519),
@@ -122,7 +122,7 @@ impl Forge {
         };
         let kid = match Self::read(algorithm, material) {
             Ok(key) => key.verifying_key().id().to_owned(),
-            // A secret that gatepass would not take.
+            // gatepass would refuse this secret.
             Err(_) => "none".to_owned(),
         };
         Self {
@@ -145,7 +145,7 @@ impl Forge {
         Self::read(self.algorithm, &self.material).unwrap()
     }
 
-    /// The public key in PEM, of a trusted key pair.
+    /// The public key in PEM, if this is a trusted key pair.
     pub fn public_pem(&self) -> Option<&'static [u8]> {
         match self.algorithm {
             Algorithm::EdDsa => Some(ED25519_PUBLIC),
@@ -156,7 +156,7 @@ impl Forge {
         }
     }
 
-    /// A certificate in DER that a stranger made for their key themselves.
+    /// A self-signed certificate of a stranger, in DER.
     pub fn strangers_certificate(&self) -> Vec<u8> {
         der_of(match self.algorithm {
             Algorithm::EdDsa => include_bytes!("../keys/other.crt.pem"),
@@ -166,7 +166,7 @@ impl Forge {
         })
     }
 
-    /// The key that verifies what this one signs, as a JSON Web Key, be it a secret.
+    /// The verifying key as a JSON Web Key, even for a secret.
     pub fn jwk(&self) -> String {
         self.key().verifying_key().to_jwk().unwrap_or_else(|| {
             let (k, kid) = (base64url(&self.material), &self.kid);
@@ -197,7 +197,7 @@ impl Forge {
         }
     }
 
-    /// Signs two segments as they are.
+    /// Signs two segments without changing them.
     pub fn sign(&self, header: &str, payload: &str) -> String {
         let message = format!("{header}.{payload}");
         let signature = base64url(self.signature(&message));

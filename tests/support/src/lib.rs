@@ -2,16 +2,16 @@
 //!
 //! * [`world`]: a store with a clock, and nodes over it.
 //! * [`forge`]: access tokens that gatepass itself never issues.
-//! * [`attacks`]: such tokens, each with the reason for which it must be refused.
-//! * [`examination`]: a rule that the examinations of all stores keep.
-//! * [`oracle`]: the rules of rotation, as the tests of one node and of several know them.
+//! * [`attacks`]: such tokens, each with the reason for the refusal.
+//! * [`examination`]: a rule for the examinations of all stores.
+//! * [`oracle`]: the rules of rotation, for the tests of one node and of several nodes.
 //! * [`provider`]: a real OpenID Connect provider.
-//! * [`rig`]: an authority that they are tried against.
+//! * [`rig`]: an authority to attack.
 //! * [`servers`]: the real servers of a run.
-//! * [`transactions`]: a store that acts in transactions of an application's.
+//! * [`transactions`]: a store that acts in an application's transactions.
 //! * [`web`]: the servers of other issuers.
-//! * `actix` and `tonic`, each a feature: servers and clients of these frameworks.
-//! * [`log`]: the events that gatepass traces, for a test to look at.
+//! * `actix` and `tonic`, each behind a feature: servers and clients of these frameworks.
+//! * [`log`]: the events that gatepass traces.
 
 #![expect(
     missing_docs,

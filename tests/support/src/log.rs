@@ -1,4 +1,4 @@
-//! All that is logged, to be looked at.
+//! Captures log events for a test.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt},
 };
 
-/// All that any crate logs, at any level.
+/// The log of all crates, at every level.
 #[derive(Clone, Default)]
 pub struct Log(pub Arc<Mutex<Vec<Logged>>>);
 
@@ -70,14 +70,15 @@ impl<S: Subscriber> Layer<S> for Log {
 }
 
 impl Log {
-    /// Listens to this thread, which a test has for itself.
+    /// Captures the log of this thread. A test needs a thread of its own for that.
     pub fn listen() -> (Self, DefaultGuard) {
         let log = Self::default();
         let subscriber = tracing_subscriber::registry().with(log.clone());
         (log, tracing::subscriber::set_default(subscriber))
     }
 
-    /// That the last event of this name is of this level, and has these fields and no others.
+    /// Asserts that the last event with this name and these fields has this level, and no other
+    /// fields.
     #[track_caller]
     pub fn has(&self, level: Level, name: &str, fields: &[(&str, &str)]) {
         let log = self.0.lock().unwrap();
@@ -108,13 +109,13 @@ impl Log {
         assert_eq!(keys, expected, "{name}");
     }
 
-    /// How many events have this name.
+    /// The number of events with this name.
     pub fn count(&self, name: &str) -> usize {
         let log = self.0.lock().unwrap();
         log.iter().filter(|logged| logged.name() == name).count()
     }
 
-    /// The values that a field had in the events of this name.
+    /// The values of a field in the events with this name.
     pub fn values(&self, name: &str, field: &str) -> BTreeSet<String> {
         let log = self.0.lock().unwrap();
         let named = log.iter().filter(|logged| logged.name() == name);

@@ -1,19 +1,19 @@
-//! The rules of rotation in a few lines. The tests of one node and of several hold gatepass to
-//! them.
+//! The rules of rotation in a few lines. The tests of one node and of several nodes compare
+//! gatepass with them.
 //!
-//! They know nothing of how gatepass does it. A time is a number, in the unit of the test.
+//! The rules don't depend on gatepass's code. A time is a number, in the unit of the test.
 
 use std::cmp::Ordering;
 
 /// The policy of the nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// For how long after a rotation a session keeps its refresh token and the spent one gets it as
-    /// its answer. With 0 every refresh rotates.
+    /// How long after a rotation the session keeps its refresh token, and a spent token is answered
+    /// with it. With 0, every refresh rotates.
     pub overlap: i64,
-    /// For how long the last spent refresh token can be used again, once.
+    /// How long the last spent refresh token can be used again, once.
     pub recovery: i64,
-    /// How far the store's clock may go back without being believed.
+    /// How far the store's clock may jump back and still be ignored.
     pub jitter: i64,
 }
 
@@ -22,34 +22,35 @@ pub struct Rules {
 pub enum Decision {
     /// The current token is spent for its successor.
     Advance,
-    /// A token that the store says was never issued is spent: the store has lost a write.
+    /// The store says that the presented token was never issued, so the store has lost a write. The
+    /// token is spent.
     Jump,
-    /// The current token stays, since the session has just been rotated.
+    /// The current token stays, because the last rotation was a moment ago.
     Keep,
-    /// A spent token is answered with the current one, and nothing changes.
+    /// A spent token is answered with the current one. Nothing changes.
     Replay,
-    /// The current token is handed out again.
+    /// The current token is issued again.
     Recover,
-    /// The token was stolen, or its thief has used it.
+    /// A thief has used the token.
     Reuse,
 }
 
 /// The refresh tokens of a session. Each has a generation, counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Chain {
-    /// The generation of the token that is not spent.
+    /// The generation of the current token.
     pub current: u32,
     /// The first generation that the last rotation spent.
     rotated_from: u32,
     /// The time of the last rotation.
     pub rotated: Option<i64>,
-    /// The newest generation that was handed out again.
+    /// The newest generation that was recovered.
     recovered: Option<u32>,
 }
 
 impl Rules {
-    /// The store's time as a session has it that was last seen at `last`: a little jitter doesn't
-    /// make it run backwards.
+    /// The store's time for a session that was last seen at `last`. A small jitter doesn't turn the
+    /// time back.
     pub fn time(&self, last: i64, now: i64) -> i64 {
         match last - now <= self.jitter {
             true => now.max(last),
@@ -59,7 +60,7 @@ impl Rules {
 }
 
 impl Chain {
-    /// The decision about the token of generation `presented`.
+    /// The decision about a token of the generation `presented`.
     pub fn decide(&self, presented: u32, now: i64, rules: &Rules) -> Decision {
         let age = self.age(presented, now);
         match presented.cmp(&self.current) {
@@ -87,22 +88,22 @@ impl Chain {
         age.is_some_and(|age| age <= rules.overlap)
     }
 
-    /// How long ago a generation was spent, if the last rotation spent it and the store's clock has
-    /// not been set back to before that.
+    /// How long ago a generation was spent. `None` if the last rotation didn't spend it, or if the
+    /// store's clock has been set back to an earlier time.
     fn age(&self, generation: u32, now: i64) -> Option<i64> {
         let at = self.rotated?;
         let last = (self.rotated_from..self.current).contains(&generation);
         (last && at <= now).then_some(now - at)
     }
 
-    /// Spends the current token, and those up to `to` whose writes the store has lost.
+    /// Spends the current token, and all tokens up to `to` whose writes the store has lost.
     pub fn rotate(&mut self, to: u32, now: i64) {
         self.rotated_from = self.current;
         self.current = to;
         self.rotated = Some(now);
     }
 
-    /// Hands the current token out again.
+    /// Issues the current token again.
     pub fn recover(&mut self) {
         self.recovered = Some(self.current);
     }

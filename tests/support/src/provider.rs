@@ -1,4 +1,4 @@
-//! A real OpenID Connect provider: npm's `oidc-provider`, in a process of its own.
+//! A real OpenID Connect provider: npm's `oidc-provider`, in its own process.
 
 use std::{path::PathBuf, process::Stdio};
 
@@ -7,7 +7,7 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
-/// A provider at which users log in with any name and password. It ends with this value.
+/// A provider that accepts any name and password. It ends when this is dropped.
 pub struct Provider {
     issuer: String,
     input: ChildStdin,
@@ -16,7 +16,7 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// The secret of its one client, `shop-web`.
+    /// The secret of its only client, `shop-web`.
     pub const SECRET: &str = "a secret of the tests";
 
     /// Starts a provider for the service at `origin`. Browsers come back to the path `redirect`,
@@ -24,13 +24,13 @@ impl Provider {
     ///
     /// # Panics
     ///
-    /// If it can't be started, for example since it isn't installed.
+    /// If it can't be started, for example because it isn't installed.
     pub async fn start(origin: &str, redirect: &str, logout: &str) -> Self {
         let script = script();
         let process = Command::new("node")
             .arg(&script)
             .args([origin, redirect, logout])
-            // It ends when this closes, also if the test is killed.
+            // The provider ends when this closes, even if the test is killed.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -49,22 +49,22 @@ impl Provider {
         }
     }
 
-    /// Has it sign with a new key, and forget the one before.
+    /// Makes the provider replace its signing key with a new one.
     ///
     /// # Panics
     ///
-    /// If it has ended.
+    /// If the provider has ended.
     pub async fn rotate_key(&mut self) {
         self.input.write_all(b"\n").await.unwrap();
         let mut line = String::new();
-        // It also prints notices.
+        // The provider also prints notices.
         while !line.starts_with("key-") {
             line.clear();
             assert_ne!(self.output.read_line(&mut line).await.unwrap(), 0);
         }
     }
 
-    /// Its issuer, which is its URL.
+    /// The provider's issuer, which is also its URL.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
@@ -73,8 +73,7 @@ impl Provider {
 
 const INSTALL: &str = "run `cargo xtask setup`, which installs what it needs";
 
-/// The script beside the libraries that it imports, below the target directory of this very
-/// program.
+/// The path of the script, next to its libraries, below the target directory of this program.
 fn script() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let target = own

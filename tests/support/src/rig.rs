@@ -13,8 +13,8 @@ use crate::{
     forge::{AUDIENCE, ISSUER, master},
 };
 
-/// An authority, its clock, the count of what its store is asked, and a session whose key is in the
-/// hands of a forger.
+/// An authority, its clock, a counter of the calls to its store, and a session whose signing key a
+/// forger has.
 pub struct Rig {
     victim: Victim,
     pub clock: ManualClock,
@@ -32,8 +32,8 @@ impl Deref for Rig {
 }
 
 impl Rig {
-    /// One for a secret and one for a key pair, by the algorithms that take the least time. Use it
-    /// for claims that hold for every key.
+    /// Two rigs, one with a secret and one with a key pair. They use the fastest algorithms. Use
+    /// them for claims that hold for every key.
     pub async fn both() -> [Self; 2] {
         [
             Self::new(Algorithm::Hs256).await,
@@ -45,7 +45,7 @@ impl Rig {
         Self::with(algorithm, |builder| builder).await
     }
 
-    /// The same, with another configuration.
+    /// A rig with another configuration.
     pub async fn with(
         algorithm: Algorithm,
         configure: impl FnOnce(AuthorityBuilder) -> AuthorityBuilder,
@@ -53,7 +53,7 @@ impl Rig {
         let clock = ManualClock::new();
         let store = TestStore::new(MemoryStore::with_clock(clock.clone())).durable();
         let counts = store.clone();
-        // Nothing is polled nor purged while a test runs, so that every call is a request's own.
+        // No polls or purges happen during a test, so all calls belong to requests.
         let hour = Duration::from_secs(3600);
         let builder = Authority::builder(ISSUER, AUDIENCE, master(1), store)
             .keys(Victim::keys(algorithm))
@@ -90,7 +90,7 @@ impl Rig {
         verified.unwrap_or_else(|error| panic!("{algorithm}, {case}: {error}"))
     }
 
-    /// Checks that `token` is refused as `expected`, and that the store is not asked about it.
+    /// Checks that the verifier refuses `token` as `expected`, without asking the store.
     pub async fn refuses(&self, case: &str, token: &str, expected: &Refusal) {
         let algorithm = self.algorithm();
         self.counts.reset_calls();
@@ -109,7 +109,7 @@ impl Rig {
     }
 }
 
-/// A test for each algorithm, in a module that is named like the claim that it proves.
+/// Mounts a test for each algorithm, in a module with the name of the claim.
 #[macro_export]
 macro_rules! by_each_algorithm {
     ($($claim:ident)*) => { $(
@@ -122,7 +122,7 @@ macro_rules! by_each_algorithm {
     )* };
 }
 
-/// The same for one algorithm of each family, where the hash makes no difference.
+/// Mounts a test for one algorithm of each family, for claims that don't depend on the hash.
 #[macro_export]
 macro_rules! by_each_family {
     ($($claim:ident)*) => { $(

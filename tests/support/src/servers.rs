@@ -1,4 +1,4 @@
-//! The real servers that `cargo xtask test` starts, and names that no other test has.
+//! The real servers that `cargo xtask test` starts, and unique names.
 
 use std::{
     env,
@@ -9,7 +9,7 @@ use std::{
 use gatepass::store::{Random, SystemRandom};
 use gatepass_testkit::proxy::Proxy;
 
-/// A test waits as long as this for a server of a machine that has other tests to run.
+/// How long a test waits for a server on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The URL in the environment variable `name`.
@@ -39,20 +39,20 @@ pub async fn proxy_before(url: &str) -> Proxy {
     Proxy::before(address_of(url)).await.unwrap()
 }
 
-/// The same URL, but through `proxy`.
+/// The same URL, through `proxy`.
 pub fn through(url: &str, proxy: &Proxy) -> String {
     url.replace(host_of(url), &proxy.address().to_string())
 }
 
-/// A name that no other test gives to anything. The numbers of processes would come again while the
-/// servers stay.
+/// A name that no other test uses. A process id would not be enough, because it may come again
+/// while the servers run.
 pub fn unique(what: &str) -> String {
     let mut random = [0; 8];
     SystemRandom.fill(&mut random).unwrap();
     format!("{what}_{:016x}", u64::from_be_bytes(random))
 }
 
-/// Checks that `$error` is of a kind, and that its message contains a text.
+/// Checks the kind of `$error`, and that its message contains a text.
 #[macro_export]
 macro_rules! assert_error {
     ($error:expr, $kind:pat, $says:expr) => {

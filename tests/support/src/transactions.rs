@@ -1,4 +1,4 @@
-//! A store whose ends and changes are parts of transactions of an application's.
+//! A store whose ends and changes are parts of an application's transactions.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use gatepass::{
     },
 };
 
-/// The transactions that an application makes beside its store.
+/// An application's transactions for its store.
 #[async_trait]
 pub trait Transactions: Send + Sync + 'static {
     type Store: SessionStore;
@@ -27,13 +27,13 @@ pub trait Transactions: Send + Sync + 'static {
 
     async fn change(&self, change: ChangeIdentity) -> Result<Option<Session>, StoreError>;
 
-    /// Resolves when the log has news, also of transactions that are not the store's own.
+    /// Resolves when the log has new entries, including those of the application's transactions.
     async fn changed(&self, after: &Cursor) {
         self.store().changed(after).await;
     }
 }
 
-/// The store that ends and changes sessions in these transactions alone, for the contract's tests.
+/// A store that ends and changes sessions only in these transactions, for the store contract.
 pub struct InTransactions<T>(pub T);
 
 #[async_trait]

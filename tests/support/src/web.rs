@@ -1,4 +1,4 @@
-//! The servers of other issuers, which publish what a test says.
+//! The servers of other issuers. They publish documents that a test chooses.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use gatepass::{
 };
 use tokio::sync::Notify;
 
-/// Servers without a network. Clones are the same.
+/// Servers without a network. Clones share their documents.
 #[derive(Clone, Default)]
 pub struct Web(Arc<Mutex<Servers>>);
 
@@ -22,23 +22,23 @@ struct Servers {
     requests: Vec<FetchRequest>,
 }
 
-/// The answer at a URL.
+/// The answer of a URL.
 #[derive(Clone)]
 pub enum Answer {
     Document(String),
     /// A document with this `ETag`.
     Tagged(String, &'static str),
-    /// A 304, whether or not it was asked for.
+    /// A 304, even if the request has no `If-None-Match`.
     NotModified,
     Fails,
     Hangs,
     Panics,
-    /// As soon as the test says so.
+    /// The document, as soon as the test allows it.
     Held(Arc<Notify>, String),
 }
 
 impl Web {
-    /// Answers at `url` from now on.
+    /// Sets the answer of `url`.
     pub fn answer(&self, url: &str, answer: Answer) {
         self.0
             .lock()

@@ -16,17 +16,16 @@ pub const MINUTE: Duration = Duration::from_secs(60);
 pub const HOUR: Duration = Duration::from_secs(3600);
 pub const DAY: Duration = Duration::from_secs(86_400);
 
-/// How long a test waits for a disk that is busy with other things. Claims about time-outs set
-/// their own.
+/// How long a test waits for a busy disk. Claims about time-outs set their own time.
 pub const PATIENCE: Duration = MINUTE;
 
 pub type Store = Arc<dyn SessionStore>;
 
-/// A store and the clock that it takes its time from.
+/// A store and its clock.
 pub struct World {
     pub store: Store,
     pub clock: ManualClock,
-    /// Goes after the store.
+    /// Dropped after the store.
     _directory: Option<TempDir>,
 }
 
@@ -50,7 +49,7 @@ impl World {
         }
     }
 
-    /// A node of the world: store and clock are the world's.
+    /// A node with this store and clock.
     pub async fn node(&self) -> Authority {
         builder(Arc::clone(&self.store), &self.clock)
             .build()
@@ -67,7 +66,7 @@ pub fn sqlite(directory: &TempDir, file: &str, clock: &ManualClock) -> SqliteSto
         .unwrap()
 }
 
-/// A node that is like all others, and does not purge unless told to.
+/// A node like all others. It purges only on request.
 pub fn builder(store: impl SessionStore, clock: &ManualClock) -> AuthorityBuilder {
     let secret = MasterSecret::from_bytes(SECRET).unwrap();
     Authority::builder("https://shop.example", "shop-api", secret, store)
@@ -103,7 +102,7 @@ pub async fn verify_with(
     node.verifier().verify(token, &requirements).await
 }
 
-/// The refusal that this is; anything else fails the test.
+/// The refusal in `result`. Panics on any other result.
 #[track_caller]
 pub fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> Refusal {
     match result {
@@ -112,7 +111,7 @@ pub fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> Refusal {
     }
 }
 
-/// Mounts claims about any store on every store.
+/// Mounts claims about all stores on both stores.
 #[macro_export]
 macro_rules! on_both_stores {
     ($($claim:ident)*) => {
@@ -136,7 +135,7 @@ macro_rules! on_both_stores {
     };
 }
 
-/// A clock that goes with tokio's, which a paused runtime moves.
+/// A clock that follows tokio's clock, which a paused runtime moves.
 #[derive(Clone)]
 pub struct Ticking {
     start: tokio::time::Instant,

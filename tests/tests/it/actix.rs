@@ -1,4 +1,4 @@
-//! The example in actix-web: its layers for pages of other origins, and for the ids of requests.
+//! The example in actix-web: CORS for pages of other origins, and request ids.
 
 use actix_web::{
     http::{Method, header::HeaderMap},
@@ -7,7 +7,7 @@ use actix_web::{
 use clap::Parser;
 use example_app::Settings;
 
-/// The example's answer to the question whether a page of `origin` may send JSON with cookies.
+/// The example's answer to a preflight: a page of `origin` wants to send JSON with cookies.
 async fn preflight(trusted: &[&str], origin: &str) -> HeaderMap {
     let mut args = vec!["example", "--store", "memory:", "--transport", "cookie"];
     args.extend(trusted.iter().flat_map(|own| ["--trusted-origin", own]));

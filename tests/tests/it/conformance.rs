@@ -1,5 +1,5 @@
-//! Every scenario holds in every framework, in process and against the example's own program, and
-//! each reply is the same in all of them.
+//! Every scenario holds in every framework, in process and against the example's own program. Each
+//! reply is the same in all of them.
 
 use gatepass_testkit::scenario;
 use gatepass_tests::conformance::{EXCEPTIONS, hold};

@@ -1,4 +1,4 @@
-//! Connections of the examples over real sockets: they end with their session, and say why.
+//! Connections of the examples over real sockets. They end with their session, and send the reason.
 
 mod grpc;
 mod page;
@@ -18,12 +18,12 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 const DOWN: StoreFault = StoreFault::Fail(StoreErrorKind::Unavailable);
 const SECOND: Duration = Duration::from_secs(1);
-/// When an access token of the example expires, the leeway included.
+/// The time after which an access token of the example has expired, including the leeway.
 const EXPIRY: Duration = Duration::from_secs(930);
-/// How long a machine that is busy may take for anything.
+/// How long each step may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An example that serves on a socket of this process.
+/// An example on a socket of this process.
 struct Site {
     address: SocketAddr,
     application: Application,
@@ -90,7 +90,7 @@ impl Site {
     }
 
     async fn login(&self) -> Issued {
-        // The rights that the application has for the user, so that a refresh changes none.
+        // The user's current rights, so that a refresh doesn't change them.
         let scopes = Scopes::parse("profile").unwrap();
         let identity = Identity::of(Subject::new("alice").unwrap()).scopes(scopes);
         let issued = self.app().authority.issue(identity, Device::default());
@@ -103,7 +103,7 @@ impl Site {
         verifier.verify(token, &Requirements::new()).await.unwrap()
     }
 
-    /// Ends the connections of a session in one of the ways that there are.
+    /// Ends the connections of a session in this way.
     async fn end(&self, way: Way, issued: &Issued) {
         let authority = &self.app().authority;
         match way {
@@ -120,8 +120,8 @@ impl Site {
                 authority.revoke_token(&pass).await.unwrap();
             }
             Way::Expiry => {
-                // Connections look at the clock twice a minute, and at once if the node has lost
-                // its lease. They are told first that they have expired.
+                // Connections check the clock twice a minute, and immediately if the node has lost
+                // its lease. The reason "expired" comes before a lost store.
                 self.store.inject(Op::Pull, DOWN);
                 self.clock.advance(EXPIRY);
             }
@@ -133,7 +133,7 @@ impl Site {
     }
 }
 
-/// A way in which connections end.
+/// A way to end connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Logout,

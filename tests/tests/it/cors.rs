@@ -1,4 +1,4 @@
-//! That the example lets pages of trusted origins, and of no others, use its cookies.
+//! Only pages of trusted origins may use the example's cookies.
 
 use axum::{
     body::Body,
@@ -8,7 +8,7 @@ use clap::Parser;
 use example_app::{App, Settings};
 use tower::ServiceExt;
 
-/// The example's answer to the question whether a page of `origin` may send JSON with cookies.
+/// The example's answer to a preflight: a page of `origin` wants to send JSON with cookies.
 async fn preflight(trusted: &[&str], origin: &str) -> HeaderMap {
     let mut args = vec!["example", "--store", "memory:", "--transport", "cookie"];
     args.extend(trusted.iter().flat_map(|own| ["--trusted-origin", own]));

@@ -1,4 +1,4 @@
-//! A server that is killed at random moments under load keeps every promise it has acknowledged.
+//! A server that is killed at random moments under load keeps every acknowledged change.
 
 use std::{
     sync::{Arc, Mutex},
@@ -17,12 +17,12 @@ use crate::server::{
 
 /// How often a server is killed.
 const KILLS: usize = 50;
-/// How many clients work at a time.
+/// The number of clients at the same time.
 const CLIENTS: usize = 8;
-/// How many servers share the file.
+/// The number of servers that share the file.
 const SERVERS: usize = 2;
-/// Each refresh writes, and no login ends another session. A login that is under way when its
-/// server is killed counts as an attempt, so attempts have no bound here.
+/// Each refresh writes, and no login ends another session. A login in progress counts as an attempt
+/// when its server is killed, so attempts have no limit here.
 const SETTINGS: [&str; 5] = [
     "--overlap",
     "0s",
@@ -31,12 +31,12 @@ const SETTINGS: [&str; 5] = [
     "--no-login-throttle",
 ];
 
-/// A login on one device, as its client knows it.
+/// A login on one device, as the client knows it.
 #[derive(Clone, Debug)]
 struct Device {
     access: String,
     refresh: String,
-    /// Refresh tokens that were spent, as a thief might have kept them.
+    /// Spent refresh tokens, which a thief might have kept.
     spent: Vec<String>,
     logout: Logout,
 }
@@ -44,10 +44,10 @@ struct Device {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Logout {
     NotAsked,
-    /// Asked for, and the server died before it answered: it may or may not have happened.
+    /// The server died before it answered the logout. The logout may have happened.
     Unanswered,
     Acknowledged,
-    /// Acknowledged, and found so after a server was killed.
+    /// Acknowledged, and confirmed after a server was killed.
     Found,
 }
 
@@ -71,14 +71,14 @@ impl Device {
     }
 }
 
-/// A number below `bound`.
+/// A random number below `bound`.
 fn random(bound: usize) -> usize {
     let mut bytes = [0; 8];
     SystemRandom.fill(&mut bytes).unwrap();
     usize::from_be_bytes(bytes) % bound
 }
 
-/// Asks, and again if a busy disk made the server answer that it cannot tell.
+/// Repeats a request while a busy disk makes the server answer 503.
 async fn insist<F: Future<Output = Answer>>(ask: impl Fn() -> F) -> Answer {
     loop {
         match ask().await? {
@@ -88,8 +88,8 @@ async fn insist<F: Future<Output = Answer>>(ask: impl Fn() -> F) -> Answer {
     }
 }
 
-/// Logs in, refreshes and logs out until a server dies. Everything that was acknowledged is in
-/// `devices`.
+/// Logs in, refreshes and logs out until a server dies. Notes everything that a server acknowledges
+/// in `devices`.
 async fn work(apis: Vec<Api>, devices: Arc<Mutex<Vec<Device>>>) -> Died {
     let api = || &apis[random(SERVERS)];
     loop {
@@ -125,8 +125,8 @@ async fn work(apis: Vec<Api>, devices: Arc<Mutex<Vec<Device>>>) -> Died {
     }
 }
 
-/// Everything that was acknowledged before is still true, on each server. Sessions that were found
-/// to have ended are looked at again where it is the `last` time.
+/// Checks everything that was acknowledged before, on each server. Checks sessions that are known
+/// to have ended only the `last` time.
 async fn check(apis: &[Api], devices: &Mutex<Vec<Device>>, last: bool) {
     let before = devices.lock().unwrap().clone();
     for (index, mut device) in before.into_iter().enumerate() {
@@ -134,7 +134,8 @@ async fn check(apis: &[Api], devices: &Mutex<Vec<Device>>, last: bool) {
             continue;
         }
         let api = &apis[index % apis.len()];
-        // Strictly: one that was not killed may learn of what the others did a little later.
+        // With a strict check, because a server that survived may learn of the others' changes a
+        // little later.
         let (access, _) = insist(|| api.strict(&device.access)).await.unwrap();
         let (refreshed, body) = insist(|| api.refresh(&device.refresh)).await.unwrap();
         match device.logout {
@@ -184,10 +185,11 @@ async fn what_was_acknowledged_survives_being_killed() {
         for _ in 0..CLIENTS {
             clients.spawn(work(apis.clone(), Arc::clone(&devices)));
         }
-        // Real time: what is under way at this moment is for the scheduler and the disk to decide.
+        // Real time: the scheduler and the disk decide which operations are in progress at this
+        // moment.
         let moment = u64::try_from(20 + random(300)).unwrap();
         tokio::time::sleep(Duration::from_millis(moment)).await;
-        // By turns all servers die, or one goes on and must clear up.
+        // In turn, all servers die, or one survives and must clean up.
         let survivors = kills / SERVERS % 2;
         for server in servers.drain(survivors..) {
             server.kill();

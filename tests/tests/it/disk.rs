@@ -1,7 +1,7 @@
-//! A disk that is full, a file that may not be read or written, a lock that another holds, a file
-//! that is taken away: the real program says at its start what to do, answers 503 while it lasts,
-//! and goes on by itself where that is possible. It never reports that something was done that was
-//! not, and never tells a user that they are logged out.
+//! A full disk, a file without the right permissions, a lock that another process holds, a file
+//! that is moved away. The real program says at its start what to do, answers 503 while the fault
+//! lasts, and recovers by itself if possible. It never reports success for something that it hasn't
+//! done, and never tells users that they are logged out.
 
 #![cfg(target_os = "linux")]
 
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use crate::server::{self, Server, api::Api};
 
-/// A user that has no rights of its own, for processes of root, whom no permissions keep out.
+/// A user without rights, because permissions don't stop root.
 const NOBODY: u32 = 65_534;
 
 fn text(body: &Value, member: &str) -> String {
@@ -48,7 +48,8 @@ impl Session {
         }
     }
 
-    /// Refreshes, and says whether the store did it; another answer than 503 fails the test.
+    /// Refreshes, and returns whether the store did it. Any other failure than a 503 fails the
+    /// test.
     async fn refresh(&mut self, api: &Api) -> bool {
         let (status, body) = api.refresh(&self.refresh).await.unwrap();
         match status {
@@ -65,7 +66,7 @@ impl Session {
     }
 }
 
-/// The server does no refresh, login or logout, and answers 503 in place of a refusal.
+/// The server does no refresh, login or logout. It answers 503, and not a refusal.
 async fn assert_unavailable(api: &Api, session: &mut Session) {
     assert!(!session.refresh(api).await, "it was refreshed");
     for (status, body) in [
@@ -83,7 +84,7 @@ fn command(directory: &Path) -> Command {
     command
 }
 
-/// Stops a server in good order, and waits until it is gone.
+/// Stops a server in good order, and waits until it has ended.
 fn terminate(server: Server) {
     let process = server.process().to_string();
     let kill = ["-c", "kill -TERM \"$0\"", &process];
@@ -105,11 +106,11 @@ mod full {
 
     use super::*;
 
-    /// Has each refresh write.
+    /// Makes each refresh write.
     const HASTY: [&str; 2] = ["--overlap", "0s"];
 
-    /// Runs a program that may not write files longer than that, in the 1024 bytes of the shell.
-    /// The writes fail then as on a disk with a quota, and for root as well.
+    /// Runs a program with a limit on the length of its files, in blocks of 1024 bytes. Writes then
+    /// fail as on a disk with a quota, and also for root.
     fn limited(directory: &Path, blocks: u64) -> Command {
         let script = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$@\"");
         let mut command = Command::new("bash");
@@ -126,8 +127,8 @@ mod full {
         assert!(lifted.unwrap().success());
     }
 
-    /// Runs a program in whose eyes there is a small disk at `data`. Without root that takes user
-    /// namespaces, which some systems forbid.
+    /// Runs a program that sees a small disk at `data`. Without root, that needs user namespaces,
+    /// which some systems forbid.
     fn on_small_disk(directory: &Path) -> Option<Command> {
         const MOUNT: &str = "mount -t tmpfs -o size=512k tmpfs data";
         let unshare = |script: &str| {
@@ -156,7 +157,7 @@ mod full {
         Some(command)
     }
 
-    /// Fills the disk until there is no room for a single byte.
+    /// Fills the disk to the last byte.
     fn fill(disk: &Path) {
         let mut filler = File::create(disk.join("filler")).unwrap();
         for length in [4096, 1] {
@@ -168,8 +169,8 @@ mod full {
     async fn a_full_disk_acknowledges_nothing_until_there_is_room() {
         let directory = TempDir::new().unwrap();
         let Some(command) = on_small_disk(directory.path()) else {
-            // The other claim about limits shows this on every system. This one also shows it on a
-            // true disk.
+            // The other claim about limits shows the same on every system. This one shows it on a
+            // real disk.
             println!("this system lets nobody mount a disk; a limit stands for it");
             return the_same_at_a_limit().await;
         };
@@ -207,7 +208,7 @@ mod full {
         lift(&server);
         session.assert_live(&api).await;
         server.kill();
-        // And it is on the disk.
+        // The change is also on the disk.
         let server = Server::start(directory.path()).await;
         session.assert_live(&server.api()).await;
         assert_eq!(server.api().refresh(&ended.refresh).await.unwrap().0, 401);
@@ -224,7 +225,7 @@ mod full {
         Server::start(directory.path()).await;
     }
 
-    /// Refreshes until the disk has no room, and checks what a server says then.
+    /// Refreshes until the disk is full, and checks the server's answers then.
     async fn until_full(api: &Api, session: &mut Session, ended: &Session) {
         let mut refreshes = 0;
         while session.refresh(api).await {
@@ -232,7 +233,7 @@ mod full {
             assert!(refreshes < 10_000, "the disk is never full");
         }
         assert_unavailable(api, session).await;
-        // Requests that only read are answered.
+        // The server still answers requests that only read.
         assert_eq!(api.strict(&session.access).await.unwrap().0, 200);
         assert_eq!(api.strict(&ended.access).await.unwrap().0, 401);
         assert_eq!(api.refresh(&ended.refresh).await.unwrap().0, 401);
@@ -242,7 +243,7 @@ mod full {
 mod forbidden {
     use super::*;
 
-    /// A directory of files, and a user that permissions hold for.
+    /// A directory, and a user to whom permissions apply.
     struct Place {
         directory: TempDir,
         program: Option<PathBuf>,
@@ -253,7 +254,7 @@ mod forbidden {
             let directory = TempDir::new().unwrap();
             server::arguments(directory.path());
             let root = fs::metadata("/proc/self").unwrap().uid() == 0;
-            // The user of root's test need not be able to reach the program where it is.
+            // The test's user may not be able to reach the program in its original place.
             let program = root.then(|| {
                 let program = directory.path().join("program");
                 fs::copy(server::program(), &program).unwrap();
@@ -337,7 +338,7 @@ mod forbidden {
 mod locked {
     use super::*;
 
-    /// Another process that holds the lock of all who write.
+    /// Another process that holds the write lock.
     fn lock(directory: &Path) -> Connection {
         let lock = Connection::open(directory.join("gatepass.db")).unwrap();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -431,7 +432,7 @@ mod taken_away {
 mod unusable {
     use super::*;
 
-    /// Puts something at a path.
+    /// Makes something at a path.
     type Prepare = fn(&Path);
 
     fn database(path: &Path) -> Connection {

@@ -1,5 +1,5 @@
-//! The answers of extractors to the findings of the gate before them: the same in axum, actix-web
-//! and warp.
+//! The answers of extractors for each result of the gate before them. They are the same in axum,
+//! actix-web and warp.
 
 use std::{
     collections::BTreeMap,
@@ -42,7 +42,8 @@ fn name_or(pass: Option<&Pass>) -> String {
 /// Status, headers and body.
 type Answer = (u16, BTreeMap<String, String>, String);
 
-/// Extractor and gate by path, the token, the status, and the body of a 200 or else the reason.
+/// The path with extractor and gate, the token, the status, and the body of a 200 or else the
+/// reason.
 const ROWS: &[(&str, Option<Token>, u16, &str)] = &[
     ("/gated/auth", None, 401, "missing"),
     ("/gated/auth", Some(Token::Plain), 200, "alice"),
@@ -88,7 +89,7 @@ enum Token {
     /// One of the two scopes.
     Half,
     Admin,
-    /// A claim of another type than the handler wants.
+    /// A claim of another type than the handler expects.
     Unfit,
 }
 
@@ -140,15 +141,15 @@ async fn extractors_answer_alike_in_every_framework() {
     assert_logged(&log.taken(), "gatepass_warp::GateLayer");
 }
 
-/// All of an answer that is gatepass's: the length of a body the frameworks add, or do not.
+/// The parts of an answer that come from gatepass. Some frameworks add a length to the body.
 fn alike((status, headers, body): &Answer) -> (u16, Vec<(&String, &String)>, &str) {
     let headers = headers.iter();
     let ours = headers.filter(|(name, _)| *status != 200 && *name != "content-length");
     (*status, ours.collect(), body)
 }
 
-/// Each mistake of the application is in the log: a forgotten gate with its route, claims that do
-/// not fit with the type that was wanted, and no claim.
+/// Checks that the log has each mistake of the application: a missing gate with its route, claims
+/// of another type with the expected type, and missing claims.
 fn assert_logged(log: &str, gate: &str) {
     let forgotten = ["auth", "auth", "maybe", "maybe", "scoped", "claims"];
     let forgotten = forgotten.map(|route| {

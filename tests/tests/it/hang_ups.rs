@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-/// An authenticator without an answer. It says when it is asked, and when the question is dropped.
+/// An authenticator that never answers. It reports each call, and when the call is dropped.
 struct Endless(UnboundedSender<Said>);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ struct Asked<'a>(&'a UnboundedSender<Said>);
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        // The test that listened may have failed.
+        // The listening test may have failed.
         let _ = self.0.send(Said::Dropped);
     }
 }
@@ -58,7 +58,7 @@ async fn endpoints() -> (Endpoints, UnboundedReceiver<Said>) {
     let secret = MasterSecret::generate().unwrap();
     let authority = Authority::builder("https://issuer.test", "api", secret, MemoryStore::new())
         .authenticator(Endless(sender))
-        // Longer than any test runs: nothing but the client ends a login here.
+        // Longer than any test runs, so only the client ends a login here.
         .authenticator_timeout(Duration::from_secs(3600))
         .build()
         .await
@@ -66,7 +66,7 @@ async fn endpoints() -> (Endpoints, UnboundedReceiver<Said>) {
     (Endpoints::new(authority), said)
 }
 
-/// Hangs up as soon as the authenticator is asked, and waits until it is asked no more.
+/// Hangs up as soon as the authenticator is called, and waits until the call is dropped.
 async fn hang_up(address: SocketAddr, mut said: UnboundedReceiver<Said>) {
     let body = r#"{"username":"alice","password":"wonderland"}"#;
     let length = body.len();

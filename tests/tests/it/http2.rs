@@ -1,5 +1,5 @@
-//! The examples over HTTP/2, by prior knowledge, and a gate before a service that is no
-//! framework's.
+//! The examples over HTTP/2 with prior knowledge, and a gate in front of a service without a
+//! framework.
 
 use std::{any::Any, net::SocketAddr};
 
@@ -59,7 +59,7 @@ async fn logins_guarded_calls_and_refusals_share_one_connection() {
     }
 }
 
-/// HTTP/2 has the authority form for `CONNECT` alone (RFC 9113 §8.5).
+/// HTTP/2 has the authority form only for `CONNECT` (RFC 9113 §8.5).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_without_a_path_is_answered_and_the_connection_goes_on() {
     let servers = Servers::start().await;
@@ -75,7 +75,7 @@ async fn a_target_without_a_path_is_answered_and_the_connection_goes_on() {
     }
 }
 
-/// hyper sends any body that a response to HEAD has, and clients end the stream for it (RFC 9113
+/// hyper sends a body even in a response to HEAD, and clients then reset the stream (RFC 9113
 /// §8.1.1).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_of_a_head_has_the_head_of_that_of_a_get_and_no_body() {
@@ -102,7 +102,7 @@ async fn a_refusal_of_a_head_has_the_head_of_that_of_a_get_and_no_body() {
     }
 }
 
-/// The example in each framework, and a gate before a service of hyper's, each on a port of its own
+/// The example in each framework, and a gate in front of a service of hyper. Each has its own port
 /// until this is dropped.
 struct Servers {
     addresses: [(&'static str, SocketAddr); 4],
@@ -159,7 +159,7 @@ struct Answer {
     body: Bytes,
 }
 
-/// One connection.
+/// A connection of a client.
 struct Client(SendRequest<Full<Bytes>>);
 
 impl Client {

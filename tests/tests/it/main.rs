@@ -1,4 +1,4 @@
-//! The claims that need several frameworks, stores or processes.
+//! Claims that need several frameworks, stores or processes.
 
 #![expect(
     clippy::expect_used,

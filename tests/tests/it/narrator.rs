@@ -1,4 +1,4 @@
-//! The words of `cargo xtask demo` are safe to show: they hold no token and no password.
+//! The output of `cargo xtask demo` is safe to show: it contains no token and no password.
 
 use std::sync::Mutex;
 
@@ -17,7 +17,7 @@ fn tell(line: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_token_and_no_password_is_told() {
     let mut exchanges = 0;
-    // Each place where a token or a password can be, also those where none may be.
+    // Each place that can contain a token or a password, and places that must not contain one.
     for scenario in [
         scenario::seed_auto_login(),
         scenario::seed_token_endpoint(),

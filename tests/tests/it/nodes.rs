@@ -1,5 +1,5 @@
-//! Several nodes over one store of each kind: together they keep the promises of one, in any order
-//! of events and after any failure of the network or the server.
+//! Several nodes over one store of each kind. Together they keep the promises of one node, in any
+//! order of events and after any failure of the network or the server.
 
 mod adopting;
 mod bound;
@@ -11,7 +11,7 @@ mod load;
 mod own;
 mod random;
 mod restart;
-/// Mounts claims about any store on these, each as a test of its name.
+/// Mounts claims about all stores on these stores, each as a test with the claim's name.
 macro_rules! on {
     ($($backend:ident: $name:ident { $($claim:ident)* })*) => {
         $(

@@ -1,5 +1,5 @@
-//! Several processes on one file: one migrates it, none forks a session, each learns of the others'
-//! revocations within its bound, and none turns a client away for the others' sake.
+//! Several processes on one file. One migrates it, none forks a session, each learns the others'
+//! revocations within its bound, and none refuses a client because of the others.
 
 use std::{
     collections::HashSet,
@@ -16,21 +16,21 @@ use tokio::task::JoinSet;
 
 use crate::server::{self, Server, api::Api};
 
-/// The bound that a server has without `--max-staleness`.
+/// The default bound of a server.
 const MAX_STALENESS: Duration = Duration::from_secs(2);
 
-/// So many servers on the files in `directory`, started at once.
+/// Starts so many servers on the files in `directory` at once.
 async fn start(directory: &Path, number: usize) -> Vec<Server> {
     start_with(directory, number, &[]).await
 }
 
-/// As [`start`], with these further arguments.
+/// As [`start`], with further arguments.
 async fn start_with(
     directory: &Path,
     number: usize,
     further: &'static [&'static str],
 ) -> Vec<Server> {
-    // Written once, not by each.
+    // Written once for all servers.
     server::arguments(directory);
     let mut starting = JoinSet::new();
     for _ in 0..number {
@@ -55,7 +55,7 @@ fn connect(directory: &Path) -> Connection {
     Connection::open(directory.join("gatepass.db")).unwrap()
 }
 
-/// Makes a database of the application's that gatepass has yet to bring to its schema.
+/// Makes a database of the application whose schema gatepass must still update.
 fn make_older(directory: &Path) {
     let database = connect(directory);
     database
@@ -82,7 +82,7 @@ async fn of_many_that_start_at_once_one_migrates_and_all_serve() {
         let (refresh, access) = login(&apis[0]).await;
         for api in &apis {
             assert_eq!(api.strict(&access).await.unwrap().0, 200, "{name}");
-            // To those who come after the first it is a replay.
+            // For later clients, it is a replay.
             assert_eq!(api.refresh(&refresh).await.unwrap().0, 200, "{name}");
         }
         let one = "SELECT count(*) FROM gatepass_meta WHERE key = 'incarnation'";
@@ -152,14 +152,14 @@ async fn a_logout_in_one_process_beats_refreshes_in_the_others() {
     }
 }
 
-/// Asks until `access` is refused. No request after `deadline` may succeed.
+/// Repeats a request until `access` is refused. No request after `deadline` may succeed.
 async fn assert_dead_by(api: &Api, access: &str, deadline: Instant) {
     loop {
         let asked = Instant::now();
         match api.me(access).await.unwrap() {
             (401, _) => return,
             (200, _) => assert!(asked <= deadline, "an ended session lives"),
-            // A node judges no request by knowledge that is too old.
+            // A node judges no request with data that is too old.
             (503, _) => {}
             (status, body) => panic!("{status} {body}"),
         }
@@ -191,7 +191,7 @@ async fn a_revocation_reaches_a_resource_server_that_has_only_public_keys_and_th
     let directory = TempDir::new().unwrap();
     let issuer = Server::start_with(directory.path(), &["--key", KEY]).await;
     let api = issuer.api();
-    // The process of the test is the resource server.
+    // The test process is the resource server.
     let (status, document) = api.jwks().await.unwrap();
     assert_eq!(status, 200);
     let (keys, skipped) = KeySet::from_jwks(&document.to_string()).unwrap();
@@ -221,14 +221,14 @@ async fn a_revocation_reaches_a_resource_server_that_has_only_public_keys_and_th
                 let asked = Instant::now();
                 match resource.verify(access, &Requirements::new()).await {
                     Ok(_) => assert!(asked <= deadline, "an ended session lives"),
-                    // A node judges no request by knowledge that is too old.
+                    // A node judges no request with data that is too old.
                     Err(Error::Store(_)) => {}
                     refused => break assert!(is_revoked(refused)),
                 }
             }
         }
     }
-    // The others go on.
+    // The other processes continue.
     resource
         .verify(&live_access, &Requirements::new())
         .await

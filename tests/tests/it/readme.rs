@@ -1,5 +1,5 @@
-//! The code in the READMEs is that of `tests/readme` and of the least examples. It logs a user in,
-//! and knows which user a request is from.
+//! The code in the READMEs is the code in `tests/readme` and in the smallest examples. It logs a
+//! user in, and knows the user of a request.
 #![allow(
     unreachable_pub,
     unused_qualifications,
@@ -32,7 +32,7 @@ use tokio::{
 use tonic::{client::Grpc, codegen::http::uri::PathAndQuery, transport::Endpoint};
 use tonic_prost::ProstCodec;
 
-/// A file's `serve`, over the authority of the first file, with both pasted into one place, as
+/// A file's `serve` over the authority of the first file. Both are pasted into one place, as
 /// readers do.
 macro_rules! served {
     ($module:ident, $file:literal) => {
@@ -54,18 +54,18 @@ served!(in_axum, "../../readme/axum.rs");
 served!(in_actix, "../../readme/actix.rs");
 served!(in_warp, "../../readme/warp.rs");
 
-/// The file of a master secret, which its owner alone may read.
+/// A file with a master secret. Only its owner may read it.
 fn secret() -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(&[7; 64]).unwrap();
     file
 }
 
-/// A page, and the programs in it. Its doc test compiles them, and must not run them.
+/// A page and its programs. The page's doc test compiles them, but must not run them.
 struct Page {
     text: &'static str,
     hello: &'static str,
-    /// How the page marks the least example.
+    /// The page's language tag for the smallest example.
     mark: &'static str,
     others: &'static [&'static str],
 }
@@ -103,7 +103,7 @@ const PAGES: [Page; 5] = [
     Page {
         text: include_str!("../../../crates/gatepass-tonic/README.md"),
         hello: include_str!("../../../examples/hello-tonic/src/main.rs"),
-        // A doc test has no code that was made of a `.proto`.
+        // A doc test can't use code that was generated from a `.proto`.
         mark: "rust,ignore",
         others: &[],
     },
@@ -111,7 +111,7 @@ const PAGES: [Page; 5] = [
 
 const ON_SERVICES_THAT_VERIFY: &str = include_str!("../../../crates/gatepass-postgres/README.md");
 
-/// The code of a least example, without the documentation at its head.
+/// The code of a smallest example, without the documentation at its head.
 fn program(source: &str) -> &str {
     let (_, program) = source.split_once("\n\n").unwrap();
     program
@@ -144,7 +144,7 @@ fn the_front_page_is_short() {
     assert!(program(FRONT.hello).lines().count() <= 35);
 }
 
-/// A least example that runs.
+/// A running smallest example.
 struct Hello {
     service: Service,
     process: Child,
@@ -152,10 +152,10 @@ struct Hello {
 }
 
 impl Hello {
-    /// Starts it, and waits until it listens.
+    /// Starts the example, and waits until it listens.
     async fn start(path: &str, port: u16) -> Self {
         let service = Service::new();
-        // An address of this process alone, since a port that is free now may not be free then.
+        // An address of this process alone, because a free port may be taken a moment later.
         let [_, high, middle, low] = std::process::id().to_be_bytes();
         let address = SocketAddr::from(([127, high | 128, middle, low], port));
         let process = Command::new(path)
@@ -171,7 +171,7 @@ impl Hello {
         while !is_up {
             sleep(Duration::from_millis(20)).await;
             is_up = TcpStream::connect(address).await.is_ok();
-            // Another program may answer there, since it listens on every address.
+            // Another program may answer there, if it listens on every address.
             let ended = hello.process.try_wait().unwrap();
             assert_eq!(ended, None, "{path} does not start at {address}");
         }
@@ -225,7 +225,7 @@ async fn readme_code_for_actix_web_knows_who_has_logged_in() {
     let (listener, address) = listener().await;
     let listener = listener.into_std().unwrap();
     let file = service.file();
-    // It ends with the test.
+    // The task ends with the test.
     thread::spawn(|| actix_web::rt::System::new().block_on(in_actix::start(listener, file)));
     service.knows_alice(address).await;
 }
@@ -303,11 +303,11 @@ async fn readme_code_for_services_that_only_verify_learns_of_a_logout() {
     );
 }
 
-/// How long a client may take for the head of a request, as the page has it.
+/// How long a client may take for the head of a request, as on the page.
 const LIMIT: Duration = Duration::from_secs(30);
 const HALF_A_HEAD: &[u8] = b"GET /me HTTP/1.1\r\nhost: loc";
 
-/// A place for the database, and a client.
+/// A directory for the database, and a client.
 struct Service {
     client: Client,
     directory: TempDir,

@@ -1,4 +1,4 @@
-//! Every reason for which a request can be refused, or fail, is reached over a socket.
+//! Requests over a socket reach every reason for a refusal or a failure.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// The example application on a port of its own, and what is needed to deceive it.
+/// The example application on its own port, and the tools to deceive it.
 struct Service {
     clock: ManualClock,
     faults: TestStore,
@@ -103,7 +103,7 @@ impl Service {
         json_of(self.post("/auth/login", &alice), 200).await
     }
 
-    /// A token of a live session, rightly signed but for what `change` does to header and claims.
+    /// A token of a live session with a valid signature. `change` alters the header and the claims.
     async fn forged(&self, change: impl Fn(Members, Members) -> (Members, Members)) -> String {
         let token = text(&self.login().await["access_token"]);
         let payload = token.split('.').nth(1).unwrap();
@@ -113,7 +113,7 @@ impl Service {
     }
 }
 
-/// A route for the tokens of another issuer, whose keys can't be fetched.
+/// A route for the tokens of another issuer. The keys of that issuer can't be fetched.
 async fn theirs() -> Router {
     let trusted = TrustedIssuer::new("https://login.example", "shop-api");
     let issuers = Issuers::new(Web::default()).trust(trusted);
@@ -133,7 +133,7 @@ async fn json_of(request: RequestBuilder, status: u16) -> Value {
     response.json().await.unwrap()
 }
 
-/// The reasons that are reached, by their names.
+/// The names of the reasons that were reached.
 struct Reached(BTreeSet<String>);
 
 impl Reached {

@@ -1,4 +1,4 @@
-//! Request targets of every form, over raw sockets: each is answered, in every framework.
+//! Request targets of every form, over raw sockets. Every framework answers each of them.
 
 use std::{any::Any, future::pending, net::SocketAddr};
 
@@ -14,9 +14,9 @@ use gatepass_warp::{Auth, gate, gated};
 use test_support::actix;
 use tokio::{net::TcpListener, task::JoinSet};
 
-/// The forms of RFC 9112 §3.2, well-formed and not, as method and target.
+/// The forms of RFC 9112 §3.2, well-formed and malformed, as method and target.
 const TARGETS: [(&str, &[u8]); 32] = [
-    // The authority form, which has no path.
+    // The authority form, without a path.
     ("CONNECT", b"a:1"),
     ("GET", b"a:1"),
     ("POST", b"a:1"),
@@ -81,8 +81,8 @@ async fn each_target_is_answered_and_the_server_goes_on() {
     }
 }
 
-/// The example in each framework, with warp by its own server as well; and a gate of warp's before
-/// all there is.
+/// The example in each framework, and also with warp's own server. In addition, a gate of warp in
+/// front of all routes.
 struct Servers {
     addresses: [(&'static str, SocketAddr); 6],
     _running: (JoinSet<()>, Box<dyn Any>, Application),

@@ -1,4 +1,4 @@
-//! The example's own program, as processes that share a directory and can be killed.
+//! The example's own program, as processes that share a directory and may be killed.
 
 pub(crate) mod api;
 
@@ -11,7 +11,7 @@ use std::{
 
 use self::api::Api;
 
-/// A server on a port of its own. Killed when dropped.
+/// A server on its own port. It is killed when dropped.
 pub(crate) struct Server {
     child: Child,
     url: String,
@@ -32,8 +32,8 @@ impl Server {
         started.unwrap_or_else(|said| panic!("it does not start: {said}"))
     }
 
-    /// Runs `command`, which must come to be the [`program`] with these [`arguments`]. An error is
-    /// what the process said before it ended.
+    /// Runs `command`, which must end up as the [`program`] with these [`arguments`]. An error is
+    /// the output of the process before it ended.
     pub(crate) async fn run(mut command: Command, directory: &Path) -> Result<Self, String> {
         let child = command
             .current_dir(directory)
@@ -49,7 +49,7 @@ impl Server {
             BufReader::new(stdout).read_line(&mut line).unwrap();
             match line.trim().strip_prefix("Listening on ") {
                 Some(url) => {
-                    // Its later output is read, so that a full pipe does not stop it.
+                    // Read the later output, so that a full pipe doesn't stop the server.
                     std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
                     Ok(url.to_owned())
                 }
@@ -84,24 +84,25 @@ impl Server {
         self.child.id()
     }
 
-    /// Waits until a server that was told to stop has done so.
+    /// Waits until a server that got a signal to stop has ended.
     pub(crate) fn wait(mut self) {
         self.child.wait().unwrap();
     }
 
-    /// Kills the server as `kill -9` does, and waits until it is gone.
+    /// Kills the server as `kill -9` does, and waits until it has ended.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 }
 
-/// The program that is run.
+/// The path of the program.
 pub(crate) fn program() -> &'static str {
     env!("CARGO_BIN_EXE_example-axum-under-test")
 }
 
-/// Its arguments. Makes the file of the users in `directory`, which must be the working directory.
+/// The program's arguments. Makes the file of the users in `directory`, which must be the working
+/// directory.
 pub(crate) fn arguments(directory: &Path) -> Vec<&'static str> {
     let users = directory.join("users.json");
     if !users.exists() {
@@ -113,7 +114,7 @@ pub(crate) fn arguments(directory: &Path) -> Vec<&'static str> {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may be dead already.
+        // The process may already have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

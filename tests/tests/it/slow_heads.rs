@@ -1,4 +1,4 @@
-//! Clients that send a part of a request's head and then nothing, over raw sockets.
+//! Clients that send only a part of a request's head, over raw sockets.
 
 use std::{future::pending, net::SocketAddr};
 
@@ -10,15 +10,15 @@ use gatepass_tests::{
 };
 use tokio::{net::TcpListener, task::JoinSet};
 
-/// All that a client sends.
+/// Everything that a client sends.
 const PARTS: [&[u8]; 8] = [
     b"",
     b"GET /me HTTP/1.1\r\nhost: loc",
     b"GET /me HTTP/1.1\r\nhost: localhost\r\n",
     b"POST /auth/login HTTP/1.1\r\ncontent-length: 3\r\n",
-    // After a whole one.
+    // After a complete request.
     b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\nGET /me HT",
-    // As HTTP/2 begins.
+    // The beginning of HTTP/2.
     b"P",
     b"PRI * HTTP/2.0\r\n",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -52,7 +52,7 @@ async fn tonic_cuts_off_a_client_that_sends_half_a_head() {
     let router = example_tonic::router(&application.app);
     let mut server = JoinSet::new();
     server.spawn(example_tonic::serve(router, listener, pending()));
-    // tonic waits without end until it can tell whether a client speaks HTTP/2.
+    // tonic waits without a limit until it knows whether a client speaks HTTP/2.
     for part in &PARTS[1..5] {
         let shown = String::from_utf8_lossy(part);
         assert_eq!(cut_off_after(address, part).await, HEAD_TIMEOUT, "{shown}");
@@ -64,7 +64,7 @@ async fn cuts_off(address: SocketAddr) {
         let shown = String::from_utf8_lossy(part);
         assert_eq!(cut_off_after(address, part).await, HEAD_TIMEOUT, "{shown}");
     }
-    // A client that takes less time for it is served.
+    // A faster client is served.
     let whole = b"GET /me HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let answer = exchange(address, whole).await;
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");

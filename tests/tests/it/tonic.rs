@@ -1,4 +1,4 @@
-//! The example by the client that is generated of its `.proto`.
+//! The example, with the client that is generated from its `.proto`.
 
 use axum::http::HeaderMap;
 use example_tonic::proto::account_client::AccountClient;

@@ -1,5 +1,5 @@
-//! The example that changes passwords and deletes users in PostgreSQL: the user's row and the end
-//! of the sessions are never apart, also if the process is killed.
+//! The example that changes passwords and deletes users in PostgreSQL. The user's row and the end
+//! of the sessions always change together, even if the process is killed.
 
 use std::{
     net::SocketAddr,
@@ -29,7 +29,7 @@ fn the_page_shows_the_program_that_is_run() {
     );
 }
 
-/// The program over a database of its own, which it reaches through a proxy.
+/// The program over its own database, which it reaches through a proxy.
 struct Shop {
     database: PgConnectOptions,
     proxy: Proxy,
@@ -82,7 +82,7 @@ impl Shop {
         assert_eq!(added.status(), 201);
     }
 
-    /// The access token, if the password is right.
+    /// The access token of a login, if the password is right.
     async fn log_in(&self, name: &str, password: &str) -> Option<String> {
         let credentials = json!({ "username": name, "password": password });
         let url = format!("http://{}/auth/login", self.address);
@@ -122,7 +122,7 @@ fn through(database: &PgConnectOptions, proxy: &Proxy) -> String {
 }
 
 async fn start(database: &str, port: u16) -> (SocketAddr, Child) {
-    // An address of this process alone, since a port that is free now may not be free then.
+    // An address of this process alone, because a free port may be taken a moment later.
     let [_, high, middle, low] = std::process::id().to_be_bytes();
     let address = SocketAddr::from(([127, high | 128, middle, low], port));
     let process = Command::new(env!("CARGO_BIN_EXE_transaction-axum-under-test"))
@@ -138,7 +138,7 @@ async fn start(database: &str, port: u16) -> (SocketAddr, Child) {
     (address, process)
 }
 
-/// The one answer to `sql`, if it has one.
+/// The only value in the answer to `sql`, if there is one.
 async fn ask(database: &PgConnectOptions, sql: &str) -> Option<String> {
     let mut conn = database.connect().await.unwrap();
     let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
@@ -177,15 +177,16 @@ async fn a_new_password_ends_the_other_sessions_and_a_deleted_user_all() {
     assert_eq!(shop.log_in("alice", "looking-glass").await, None);
 }
 
-/// How many users have a changed password, ended sessions, and an entry in the log.
+/// The numbers of users with a changed password, with ended sessions, and with an entry in the log.
 const CHANGED: &str = "SELECT concat_ws(' ',
     (SELECT count(*) FROM users WHERE password_hash LIKE '$argon2%' AND id IN (SELECT id FROM first
         WHERE first.password_hash <> users.password_hash)),
     (SELECT count(*) FROM gatepass.accounts WHERE up_to IS NOT NULL),
     (SELECT count(*) FROM gatepass.revocations WHERE up_to IS NOT NULL))";
 
-/// Kills the program when it has sent its first message of the transaction, then the second in
-/// another one, and so on, until one is done before it is killed.
+/// Kills the program after its first message of the transaction. Then does the same after the
+/// second message of another transaction, and so on, until a transaction is committed before the
+/// kill.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_killed_in_its_transaction_has_done_both_or_neither() {
     let mut shop = Shop::start(11_274).await;
@@ -221,7 +222,7 @@ async fn a_process_that_is_killed_in_its_transaction_has_done_both_or_neither() 
         let acknowledged = changed.await.is_ok_and(|answer| answer.status() == 204);
         shop.proxy.tap(|_| Action::Pass);
         kill(&shop.process);
-        // The server ends the transactions of clients that are gone.
+        // The server ends the transactions of disconnected clients.
         let others = "SELECT count(*)::text FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid()";
         while ask(&shop.database, others).await.as_deref() != Some("0") {

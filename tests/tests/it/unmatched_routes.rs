@@ -1,5 +1,5 @@
-//! The answers of the examples to requests for nothing, or by the wrong method: the same, and
-//! before any gate.
+//! The answers of the examples to requests for unknown paths or with unknown methods. They are the
+//! same in all frameworks, and come before any gate.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, thread, time::Duration};
 
@@ -13,7 +13,7 @@ use reqwest::{Client, Method};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};
 
-/// Method, path, status, methods in `Allow`, reason. To strangers.
+/// Method, path, status, methods in `Allow`, reason. The clients have no token.
 const ROWS: &[(&str, &str, u16, &str, &str)] = &[
     ("GET", "/nowhere", 404, "", ""),
     ("POST", "/nowhere", 404, "", ""),
@@ -53,7 +53,7 @@ const ROWS: &[(&str, &str, u16, &str, &str)] = &[
     ("DELETE", "/auth/sessions", 401, "", "missing"),
 ];
 
-/// Those that can be asked by `HEAD` instead of `GET`.
+/// The paths that also answer `HEAD`.
 const HEADS: &[(&str, u16)] = &[
     ("/", 200),
     ("/assets/page.js", 200),
@@ -107,7 +107,7 @@ async fn a_head_is_that_of_the_get_in_every_framework() {
                 "{name} {path}"
             );
             assert_eq!(head.body, "", "{name} {path}");
-            // That of a body without one need not be said, and hyper does not.
+            // The length of an empty body is optional, and hyper omits it.
             if get.body.is_empty() {
                 let length = get.headers.get("content-length").unwrap();
                 head.headers
@@ -132,8 +132,8 @@ async fn a_node_that_cannot_judge_says_so_to_probes_in_every_framework() {
     }
 }
 
-/// The headers but for the list of methods, which one framework writes with blanks, and the length
-/// of what a `HEAD` leaves out, which not each says where it is none.
+/// The headers without two differences: one framework writes blanks in the list of methods, and not
+/// all send the length 0 for a `HEAD`.
 fn alike(answer: &Answer) -> BTreeMap<&str, &str> {
     let headers = answer.headers.iter();
     let headers = headers.map(|(name, value)| match name.as_str() {
@@ -148,12 +148,13 @@ fn alike(answer: &Answer) -> BTreeMap<&str, &str> {
 #[derive(Debug)]
 struct Answer {
     status: u16,
-    /// But for those that differ from request to request, and those of the frameworks' own CORS.
+    /// Without headers that differ between requests, and without the headers of the frameworks' own
+    /// CORS.
     headers: BTreeMap<String, String>,
     body: String,
 }
 
-/// The example in each framework, on a port of its own. All end with the test.
+/// The example in each framework, on its own port. All servers end with the test.
 struct Servers {
     addresses: [(&'static str, SocketAddr); 3],
     client: Client,
@@ -169,7 +170,7 @@ impl Servers {
         let secret = MasterSecret::generate().unwrap();
         let clock = ManualClock::new();
         let directory = TempDir::new().unwrap();
-        // One that forgets would be asked about each token, and so would always be ready.
+        // Not a store in memory: it has to be asked about each token, and is always ready.
         let store = SqliteStore::builder(directory.path().join("sessions.db"));
         let store = TestStore::new(store.clock(clock.clone()).open().unwrap());
         let faults = store.clone();

@@ -1,4 +1,4 @@
-//! The scenarios by warp's own server; and what they cannot say.
+//! The scenarios with warp's own server, and further claims about warp.
 
 mod composition;
 mod hosts;

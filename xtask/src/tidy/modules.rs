@@ -230,7 +230,7 @@ fn tree(
         }
         at += 2;
     }
-    // A macro is in the root, and not in the module that defines it.
+    // A macro is in the root, regardless of the module that defines it.
     let is_macro = sequence.get(at).is_some_and(|token| is(token, '!'));
     if let Some(at) = last
         && !is_macro

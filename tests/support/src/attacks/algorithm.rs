@@ -1,4 +1,4 @@
-//! The key decides the algorithm, and never the token. A public key is no secret.
+//! The key decides the algorithm, and the token never does. A public key is no secret.
 
 use gatepass::{Refusal, keys::Algorithm};
 
@@ -88,7 +88,8 @@ fn names(table: &mut Table, victim: &Victim) {
     table.accepted("alg, escaped", token);
 }
 
-/// Each algorithm under the same key id: with the same key where it fits, else with one of its own.
+/// Each other algorithm under the same key id: with the same key if possible, else with another
+/// key.
 fn other_algorithms(table: &mut Table, victim: &Victim) {
     let (own, claims) = (&victim.forge, victim.claims().to_string());
     for algorithm in Algorithm::ALL {
@@ -127,7 +128,7 @@ fn other_algorithms(table: &mut Table, victim: &Victim) {
     }
 }
 
-/// The public half of the key, in the shapes in which a confused library would hold it.
+/// The public half of the key, in the forms that a confused library could use as a secret.
 fn no_secrets(victim: &Victim) -> Vec<(&'static str, Vec<u8>)> {
     let forge = &victim.forge;
     let mut known = vec![
@@ -252,7 +253,7 @@ fn macs(table: &mut Table, victim: &Victim, secret_is: &str, secret: &[u8]) {
     }
 }
 
-/// The two trusted keys, each in the place of the other.
+/// The two trusted keys, each instead of the other.
 fn crossed(table: &mut Table, victim: &Victim) {
     let (own, other) = (&victim.forge, &victim.neighbour);
     let claims = victim.claims().to_string();

@@ -1,4 +1,4 @@
-//! Keys that a token brings along, or points to, are not looked at.
+//! The verifier ignores the keys that a token contains or points to.
 
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};

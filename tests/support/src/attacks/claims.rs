@@ -1,4 +1,4 @@
-//! The claims are there, of their type, and what they must be.
+//! The required claims are present, have the right types, and have the right values.
 
 use gatepass::Refusal::{self, Malformed, WrongAudience, WrongIssuer};
 
@@ -180,8 +180,8 @@ fn ids(table: &mut Table, victim: &Victim) {
     }
 }
 
-/// A number that JSON parsers read exactly, or the token could name another session to each of
-/// them.
+/// A session number that all JSON parsers read exactly. Otherwise the token could name another
+/// session to each of them.
 fn session_number(table: &mut Table, victim: &Victim) {
     let claims = victim.claims();
     table.refused(
@@ -220,7 +220,7 @@ fn session_number(table: &mut Table, victim: &Victim) {
     }
 }
 
-/// The version of the session's rights, which a token lacks at the first one.
+/// The version of the session's rights. A token of the first version has no such claim.
 fn version(table: &mut Table, victim: &Victim) {
     let claims = victim.claims();
     for raw in [
@@ -252,7 +252,7 @@ fn version(table: &mut Table, victim: &Victim) {
     }
 }
 
-/// The user who acts as the subject. Its other members are for the application.
+/// The user who acts as the subject. The claim's other members are for the application.
 fn actor(table: &mut Table, victim: &Victim) {
     let claims = victim.claims();
     for raw in NO_TEXT.into_iter().chain([

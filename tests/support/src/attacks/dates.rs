@@ -1,4 +1,4 @@
-//! A date is whole seconds up to the year 9999, and the token is in force.
+//! A date is whole seconds up to the year 9999, and the token is valid now.
 
 use gatepass::Refusal::{Expired, Malformed, NotYetValid};
 

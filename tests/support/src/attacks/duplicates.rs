@@ -1,4 +1,5 @@
-//! No object may have a member twice, in any spelling. Readers would differ in which one counts.
+//! No object may have a member twice, in any spelling. Otherwise, readers would differ in the value
+//! that counts.
 
 use gatepass::Refusal::Malformed;
 

@@ -1,4 +1,4 @@
-//! An extension that must be understood is refused, one that need not be is ignored.
+//! The verifier refuses extensions that it must understand, and ignores other extensions.
 
 use gatepass::Refusal::{BadSignature, Malformed};
 
@@ -47,7 +47,7 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
         "crit and what it names",
         victim.with_header(&understood),
     );
-    // RFC 7797: the payload as it is. It has dots of its own, and none where there are none.
+    // RFC 7797 allows an unencoded payload. It may have dots of its own.
     let unencoded = header.and("b64", "false").and("crit", r#"["b64"]"#);
     let unencoded = base64url(unencoded.to_string());
     let claims = victim.claims().to_string();
@@ -67,7 +67,7 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
         token,
     );
 
-    // RFC 7516 has `zip`, RFC 7515 has not: a payload that is compressed is no JSON.
+    // RFC 7516 has `zip`, but RFC 7515 doesn't: a compressed payload isn't JSON.
     let zipped = header.and("zip", r#""DEF""#).to_string();
     let token = victim.forge.token(&zipped, stored(claims.as_bytes()));
     table.refused(Malformed, "a compressed payload", token);

@@ -1,4 +1,4 @@
-//! A key id is looked up among the trusted ones, and nothing else is done with it.
+//! The verifier looks a key id up among the trusted keys, and does nothing else with it.
 
 use gatepass::Refusal::{BadSignature, Malformed, UnknownKey};
 
@@ -118,7 +118,7 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
     table.accepted("ours under an escaped name", token);
 }
 
-/// The full-width forms that Unicode takes for compatible with ASCII.
+/// The full-width characters, which Unicode treats as compatible with ASCII.
 fn wide(text: &str) -> String {
     let wide = |c: char| char::from_u32(u32::from(c) + 0xFEE0).unwrap();
     text.chars().map(wide).collect()

@@ -1,4 +1,4 @@
-//! Three segments, of which the first two are each one JSON object in UTF-8.
+//! A token has three segments. Each of the first two is one JSON object in UTF-8.
 
 use gatepass::Refusal::{BadSignature, Malformed};
 
@@ -178,7 +178,7 @@ fn other_serializations(table: &mut Table, victim: &Victim) {
     }
 }
 
-/// Tokens in tokens.
+/// Tokens inside tokens.
 fn nested(table: &mut Table, victim: &Victim) {
     let good = victim.good();
     let header = victim.header();
@@ -210,7 +210,7 @@ fn nested(table: &mut Table, victim: &Victim) {
     table.refused(BadSignature, "a good token in a stranger's", by_stranger);
 }
 
-/// The header or the payload is not one JSON object in UTF-8.
+/// Headers and payloads that aren't one JSON object in UTF-8.
 fn json(table: &mut Table, victim: &Victim) {
     type Spoil = (&'static str, fn(&[u8]) -> Vec<u8>);
     let spoils: [Spoil; 28] = [

@@ -1,4 +1,4 @@
-//! A signature is one of the key over the message, in the one form that it has.
+//! A signature is by the key, over the message, and in the only valid form.
 
 mod ecdsa;
 mod eddsa;
@@ -21,7 +21,7 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
     }
 }
 
-/// The message of the good token, under which a table puts other signatures.
+/// The message of the good token. A table combines it with other signatures.
 struct Signed<'a> {
     table: &'a mut Table,
     message: &'a str,
@@ -44,7 +44,7 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// Signatures that are wrong by every algorithm.
+/// Signatures that are wrong for every algorithm.
 fn any(table: &mut Table, victim: &Victim) {
     let forge = &victim.forge;
     let [header, payload, text] = victim.segments();
@@ -120,7 +120,7 @@ fn any(table: &mut Table, victim: &Victim) {
         };
         table.refused(reason, name, token);
     }
-    // A key that may sign for one issuer does not sign for the other.
+    // A key for one issuer must not sign for another.
     let same_kid = Forge::stranger(victim.algorithm());
     let token = same_kid.token(victim.header().to_string(), claims.to_string());
     table.refused(BadSignature, "of a stranger under our key id", token);

@@ -1,4 +1,4 @@
-//! A token has 8 KiB and not a byte more, and depth exhausts no stack.
+//! A token has at most 8 KiB, and deep nesting exhausts no stack.
 
 use gatepass::Refusal::{Malformed, UnknownKey};
 
@@ -61,7 +61,7 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
             table.refused(Malformed, format!("{name} in the claims"), token);
             let token = victim.with_claims(&victim.claims().with("sub", &raw));
             table.refused(Malformed, format!("{name} for sub"), token);
-            // The reader skips a header member that it does not know, and needs no stack for it.
+            // The reader skips unknown header members, without using the stack.
             let token = victim.with_header(&header.and("x", &raw));
             if token.len() <= LIMIT && !shape.starts_with("unclosed") {
                 table.accepted(format!("{name} in the header"), token);

@@ -1,4 +1,4 @@
-//! Bytes have one spelling in base64url, in each of the three segments.
+//! Each segment has only one valid spelling in base64url.
 
 use gatepass::Refusal::Malformed;
 
@@ -98,7 +98,7 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
     table.refused(Malformed, "a header in hexadecimal", token);
 }
 
-/// A good token in each of whose segments there are a minus and an underscore.
+/// A good token with a minus and an underscore in each segment.
 fn rich(victim: &Victim) -> [String; 3] {
     let header = base64url(victim.header().and("x", quoted(">>>???")).to_string());
     (0..)
@@ -120,7 +120,7 @@ fn swap(text: &str, by: u32) -> String {
 
 /// The unused bits of a last character are zero.
 fn trailing_bits(table: &mut Table, victim: &Victim) {
-    // Padded with white space until a segment has bits to spare: two, four, or none.
+    // Adds white space until a segment has unused bits: two, four, or none.
     let texts = |json: String| {
         let texts = [0, 1, 2].map(|n| base64url(format!("{json}{}", " ".repeat(n))));
         let spare = texts.iter().filter(|text| non_canonical(text).is_some());

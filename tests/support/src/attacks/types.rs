@@ -1,4 +1,4 @@
-//! Only the type of access tokens is accepted.
+//! A verifier accepts only the type of access tokens.
 
 use gatepass::Refusal::{Malformed, WrongType};
 

@@ -1,8 +1,8 @@
-//! JSON objects in which everything is possible.
+//! JSON objects with any content.
 
 use std::fmt;
 
-/// A JSON object as text: names and values are raw JSON.
+/// A JSON object as text. Names and values are raw JSON.
 #[derive(Clone, Debug)]
 pub struct Members(Vec<(String, String)>);
 
@@ -32,19 +32,19 @@ impl Members {
         members
     }
 
-    /// The same object in which `name` has the value `raw` and no other.
+    /// The same object, in which `name` has only the value `raw`.
     pub fn with(&self, name: &str, raw: impl fmt::Display) -> Self {
         self.without(name).and(name, raw)
     }
 
-    /// The same object with one more member, which may be there already.
+    /// The same object with one more member at the end. The name may already exist.
     pub fn and(&self, name: &str, raw: impl fmt::Display) -> Self {
         let mut members = self.clone();
         members.0.push((name.to_owned(), raw.to_string()));
         members
     }
 
-    /// The same object with one more member before all others.
+    /// The same object with one more member at the beginning.
     pub fn after(&self, name: &str, raw: impl fmt::Display) -> Self {
         let mut members = self.clone();
         members.0.insert(0, (name.to_owned(), raw.to_string()));

@@ -1,5 +1,5 @@
-//! Calls by a client that knows no more than paths and message types, so that it can send what no
-//! generated one does.
+//! A client that knows only paths and message types. So it can send calls that no generated client
+//! can.
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
 use ::tonic::{
@@ -12,7 +12,7 @@ use ::tonic::{
 use ::tonic_prost::ProstCodec;
 use prost::Message;
 
-/// Calls the method at `path`, which takes nothing, with `metadata`.
+/// Calls the method at `path` with an empty message and `metadata`.
 pub async fn unary<S, M>(service: S, path: &str, metadata: HeaderMap) -> Result<Response<M>, Status>
 where
     S: GrpcService<Body>,
@@ -34,13 +34,13 @@ where
         .await
 }
 
-/// The metadata of a client that has this access token.
+/// The metadata with this access token.
 pub fn bearer(token: &str) -> HeaderMap {
     let value = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
     HeaderMap::from_iter([(HeaderName::from_static("authorization"), value)])
 }
 
-/// The reason by which a client decides.
+/// gatepass's reason in a status. Clients decide by it.
 pub fn reason(status: &Status) -> Option<&str> {
     let reason = status.metadata().get(gatepass_tonic::REASON)?;
     Some(reason.to_str().unwrap())

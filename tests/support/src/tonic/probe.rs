@@ -1,4 +1,4 @@
-//! A service with a method of each kind of stream, which says how often it was reached.
+//! A service with a method of each kind of stream. It counts the calls that reach its methods.
 
 use std::{
     collections::HashMap,
@@ -28,15 +28,15 @@ use gatepass_tonic::RequestAuth;
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
 type Messages = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
 
-/// `/Probe/Unary`, `/Probe/Gather`, `/Probe/Scatter` and `/Probe/Echo` want to know who is logged
-/// in, and answer with that; `/Probe/Tenant` wants custom claims; `/Probe/Never` never answers.
+/// `/Probe/Unary`, `/Probe/Gather`, `/Probe/Scatter` and `/Probe/Echo` need a user, and answer with
+/// the user's name. `/Probe/Tenant` needs custom claims. `/Probe/Never` never answers.
 #[derive(Clone, Debug, Default)]
 pub struct Probe {
     reached: Arc<AtomicUsize>,
 }
 
 impl Probe {
-    /// How many calls have come to one of its methods.
+    /// The number of calls that reached a method.
     pub fn reached(&self) -> usize {
         self.reached.load(Ordering::SeqCst)
     }
@@ -112,7 +112,7 @@ impl UnaryService<String> for Never {
     }
 }
 
-/// Answers with the caller, and with the number of messages that it sent.
+/// Answers with the caller, and with the number of messages.
 struct Gather(Probe);
 
 impl ClientStreamingService<String> for Gather {
@@ -133,7 +133,7 @@ impl ClientStreamingService<String> for Gather {
     }
 }
 
-/// The name thrice.
+/// Answers with the caller's name three times.
 struct Scatter(Probe);
 
 impl ServerStreamingService<String> for Scatter {
@@ -150,7 +150,7 @@ impl ServerStreamingService<String> for Scatter {
     }
 }
 
-/// Each message as it comes, with the name.
+/// Answers each message when it arrives, together with the caller's name.
 struct Echo(Probe);
 
 impl StreamingService<String> for Echo {

@@ -1,4 +1,4 @@
-//! Streams of tonic, of the server and in both directions.
+//! Streams of tonic: from the server, and in both directions.
 
 use example_tonic::proto::{Line, account_client::AccountClient};
 use futures_util::stream;
@@ -21,7 +21,7 @@ fn with<M>(issued: &Issued, message: M) -> Request<M> {
     request
 }
 
-/// The status that a stream ends with.
+/// The status at the end of a stream.
 async fn end(lines: &mut Streaming<Line>) -> Status {
     let end = async {
         loop {
@@ -59,7 +59,7 @@ async fn a_stream_of_the_server_ends_with_the_status_of_a_refusal() {
     }
 }
 
-/// A stream of lines that a test sends one by one.
+/// A stream to which a test sends line by line.
 fn lines() -> (
     mpsc::UnboundedSender<String>,
     impl stream::Stream<Item = Line> + Send,
@@ -85,7 +85,7 @@ async fn a_stream_in_both_directions_ends_in_both() {
         assert_eq!(answers.message().await.unwrap().unwrap().text, "hello");
         site.end(way, &issued).await;
         assert_ended(way, &end(&mut answers).await);
-        // The server wants no more lines.
+        // The server accepts no more lines.
         timeout(PATIENCE, say.closed()).await.unwrap();
     }
 }
@@ -109,7 +109,7 @@ async fn a_stream_in_both_directions_is_renewed_by_a_token_of_its_session_and_no
         .unwrap();
     say.send(renew(&newer)).unwrap();
     assert_eq!(answers.message().await.unwrap().unwrap().text, "renewed");
-    // It is the stream of the newer token now.
+    // The stream now belongs to the newer token.
     site.end(Way::Revocation, &issued).await;
     tokio::time::sleep(SECOND).await;
     say.send("hello".to_owned()).unwrap();

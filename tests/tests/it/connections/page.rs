@@ -1,4 +1,4 @@
-//! The program of the page about connections.
+//! The program on the page about connections.
 #![allow(dead_code, reason = "a reader's program has a `main`")]
 
 use futures_util::{SinkExt, StreamExt};
@@ -28,7 +28,7 @@ mod program {
 fn the_page_shows_the_code_that_is_run() {
     let page = include_str!("../../../../crates/gatepass/docs/connections.md");
     let program = include_str!("../../../readme/connections.rs");
-    // The core has no framework to compile it with.
+    // The core depends on no framework, so its doc tests can't compile the program.
     let block = format!("```rust,ignore\n{program}```\n");
     assert!(page.contains(&block), "not on the page:\n{block}");
 }

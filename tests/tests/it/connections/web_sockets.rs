@@ -24,7 +24,7 @@ async fn connect(site: &Site, issued: &Issued) -> Socket {
     connect_async(request).await.unwrap().0
 }
 
-/// The next text that is no tick.
+/// The next text, except ticks.
 async fn next(socket: &mut Socket) -> Option<Result<Message, SocketError>> {
     let next = async {
         loop {
@@ -45,7 +45,7 @@ async fn says(socket: &mut Socket, text: impl Into<String>) -> String {
     }
 }
 
-/// The code and the reason that a socket is closed with.
+/// The code and the reason with which a socket is closed.
 async fn closed(socket: &mut Socket) -> (u16, String) {
     match next(socket).await {
         Some(Ok(Message::Close(Some(frame)))) => (frame.code.into(), frame.reason.as_str().into()),
@@ -69,7 +69,7 @@ async fn a_web_socket_is_closed_with_the_reason_when_it_must_end() {
                 (code, way.reason().to_owned()),
                 "{framework:?} {way:?}"
             );
-            // The answer to the Close frame is sent, and the server closes.
+            // The client has answered the Close frame, and the server closes the connection.
             let last = timeout(PATIENCE, socket.next()).await.unwrap();
             assert!(last.is_none(), "{framework:?} {way:?}: {last:?}");
         }
@@ -106,7 +106,7 @@ async fn a_web_socket_is_renewed_by_a_token_of_its_session_and_no_other() {
             .unwrap();
         let renew = format!("renew {}", newer.access_token.as_str());
         assert_eq!(says(&mut socket, renew).await, "renewed");
-        // It is the connection of the newer token now.
+        // The connection now belongs to the newer token.
         site.end(Way::Revocation, &issued).await;
         tokio::time::sleep(SECOND).await;
         assert_eq!(says(&mut socket, "hello").await, "hello", "{framework:?}");
@@ -116,7 +116,8 @@ async fn a_web_socket_is_renewed_by_a_token_of_its_session_and_no_other() {
     }
 }
 
-/// A server that closes a socket with bytes unread resets it, and the client may lose the reason.
+/// If a server closes a socket with unread bytes, TCP resets it, and the client may lose the
+/// reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_talks_all_the_time_gets_the_reason() {
     for framework in FRAMEWORKS {
@@ -150,7 +151,7 @@ async fn a_client_that_talks_all_the_time_gets_the_reason() {
     }
 }
 
-/// The client sends and never reads, until the server waits in a write.
+/// The client sends and never reads, until the server blocks in a write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_waits_for_a_slow_client_is_given_up() {
     let long = "x".repeat(1 << 16);
@@ -168,14 +169,14 @@ async fn a_writer_that_waits_for_a_slow_client_is_given_up() {
         };
         timeout(PATIENCE, blocked).await.unwrap();
         site.end(Way::Logout, &issued).await;
-        // The server has closed the socket, with bytes in it that it had not read.
+        // The server has closed the socket with unread bytes.
         let closed = async { while socket.flush().await.is_ok() {} };
         let closed = timeout(PATIENCE, closed).await;
         assert!(closed.is_ok(), "{framework:?}");
     }
 }
 
-/// actix-web keeps the socket of such a client, and sends nothing more than was sent before.
+/// actix-web keeps the socket of such a client, and sends only what it had already queued.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_client_of_actix_web_gets_what_was_sent_before_and_the_end() {
     let site = Site::start(Framework::Actix).await;

@@ -1,4 +1,4 @@
-//! The tokens of an old system, exchanged on several nodes at once.
+//! Exchanges of an old system's tokens on several nodes at once.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ on! {
     }
 }
 
-/// The old system, whose tokens are the names of its users.
+/// The old system. Its tokens are the names of its users.
 struct Names;
 
 #[async_trait]
@@ -54,7 +54,8 @@ async fn nodes(site: &Site) -> [Authority; 2] {
     [start().await, start().await]
 }
 
-/// Many tabs exchange one token on two nodes: all get the session that one of them has begun.
+/// Many tabs exchange one token on two nodes. All get the session that one of the exchanges has
+/// begun.
 async fn an_old_token_becomes_one_session(backend: Backend) {
     let site = backend.site();
     let nodes = nodes(&site).await;
@@ -83,7 +84,7 @@ async fn an_old_token_becomes_one_session(backend: Backend) {
     }
 }
 
-/// One of them is first. In either order the user is logged out.
+/// Either may be first. In both orders, the user is logged out.
 async fn no_exchange_survives_a_logout_everywhere_at_the_same_moment(backend: Backend) {
     let site = backend.site();
     let [one, other] = nodes(&site).await;

@@ -1,5 +1,5 @@
-//! A revocation and a change of rights are enforced by every node from the bound on: for requests
-//! and for connections that are open.
+//! Every node enforces a revocation and a change of rights within the bound: for requests and for
+//! open connections.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ async fn holds(backend: Backend, act: Act, push: bool) {
         clients: 6,
         push,
         timing: Timing {
-            // Nothing is broken here; the machine may be busy.
+            // The nodes are healthy, but the machine may be busy.
             node: Duration::from_secs(60),
             ..Timing::DEFAULT
         },

@@ -1,5 +1,5 @@
-//! The server stops or dies under load: no node honours or refuses anything for it, all come back
-//! by themselves, and nothing that was acknowledged is lost.
+//! The server stops or dies under load. No node accepts or refuses anything wrongly because of
+//! that, all recover by themselves, and nothing that was acknowledged is lost.
 
 use std::{sync::Arc, time::Instant};
 
@@ -29,7 +29,7 @@ on! {
     }
 }
 
-/// Operations that are answered before something breaks.
+/// The number of answered operations before a fault.
 const ENOUGH: u64 = 150;
 
 async fn start(site: &Site) -> [Arc<Node>; 3] {
@@ -96,7 +96,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_server(backend: Backend
         own.kill();
         let mut acknowledged = Vec::new();
         for load in loads {
-            // They are told nothing any more, and write nothing down.
+            // From now on, the clients get no answers, and note nothing.
             load.seen.fail(3).await;
             let seen = load.stop(longest(Timing::SHORT)).await;
             acknowledged.append(&mut seen.acknowledged.lock().unwrap());
@@ -109,7 +109,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_server(backend: Backend
         for one in &acknowledged {
             survived(&fresh, &*store, one).await;
         }
-        // The other nodes go on without a new start.
+        // The other nodes continue without a restart.
         for node in &nodes {
             let issued = insist(async || node.login("alice").await).await;
             insist(async || node.verify(&issued).await).await;
@@ -127,7 +127,7 @@ fn patient() -> Timing {
 async fn survived(node: &Node, store: &dyn gatepass::store::SessionStore, one: &Acknowledged) {
     let (session, _) = store.load(one.issued.session_id).await.unwrap();
     let session = session.unwrap_or_else(|| panic!("its login is lost: {one:?}"));
-    // The last refresh may be done without an answer.
+    // The last refresh may be done, but not answered.
     let generation = session.generation.get();
     assert!(
         (one.rotations..=one.rotations + 1).contains(&generation),
@@ -149,7 +149,7 @@ async fn survived(node: &Node, store: &dyn gatepass::store::SessionStore, one: &
     }
 }
 
-/// Enough that some are in each part of the cluster.
+/// Enough subjects for each part of the cluster.
 const SUBJECTS: usize = 48;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -169,13 +169,13 @@ async fn nodes_follow_a_cluster_that_elects_another_master() {
     }
     let masters = 3;
     for master in &own.cluster().nodes()[..masters] {
-        // Nothing is lost that is not still on its way.
+        // The replicas have all writes, so the failover loses none.
         let reached = master.ask(&["wait", "1", "60000"]).unwrap();
         assert_eq!(reached.trim(), "1");
     }
     own.cluster().nodes_mut()[0].kill().unwrap();
     let killed = Instant::now();
-    // A part of the log is out of reach, whosever token it is.
+    // A part of the log can't be reached, so the node refuses to judge all tokens.
     for node in &nodes {
         loop {
             let began = Instant::now();

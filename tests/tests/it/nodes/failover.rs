@@ -1,6 +1,6 @@
-//! The server is lost, and a replica takes its place that lacks the last of the acknowledged
-//! changes. Nothing else is lost: a user whose session survived is not logged out, no session is
-//! forked, and the operator is told.
+//! The server is lost, and a replica without the last acknowledged changes takes its place. Nothing
+//! else is lost: a user whose session survived stays logged in, no session is forked, and the log
+//! tells the operator.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::nodes::{faults::insist, own::Own};
 mod postgres {
     use super::*;
 
-    /// On one thread, so that what is logged can be listened to.
+    /// On one thread, so that the test can capture the log.
     #[tokio::test]
     async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told() {
         super::a_failover_that_loses_writes_logs_nobody_out_and_is_told(Backend::Postgres).await;
@@ -35,7 +35,7 @@ mod redis {
     }
 }
 
-/// A node that rotates at each refresh, however soon.
+/// A node that rotates at each refresh, without an overlap.
 async fn hasty(site: &Site) -> Authority {
     let every = ReusePolicy {
         overlap: Duration::ZERO,
@@ -46,7 +46,7 @@ async fn hasty(site: &Site) -> Authority {
     node.build().await.unwrap()
 }
 
-/// Revocations that the replica has not got, besides one.
+/// Number of additional revocations that the replica lacks.
 const LOST: usize = 5;
 
 async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backend) {
@@ -57,7 +57,7 @@ async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backe
     let [node, other] = &nodes;
     let login = async |name: &str| insist(async || node.login(name).await).await;
     let refresh = async |issued: &Issued| insist(async || node.refresh(issued).await).await;
-    // One that rotates at each refresh, to get several generations ahead of the replica.
+    // A node that rotates at each refresh, to get several generations ahead of the replica.
     let hasty = hasty(&site).await;
     let rotate = async |issued: &Issued| {
         insist(async || hasty.refresh(issued.refresh_token.as_str()).await).await
@@ -87,7 +87,7 @@ async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backe
         insist(async || is_revoked(node, &ended_later).await).await;
     }
 
-    // It looks again only after others have logged something.
+    // The node polls again only after the log has grown.
     log_of_node.inject(Op::Pull, StoreFault::Fail(StoreErrorKind::Unavailable));
     primary.kill();
     replica.take_over();
@@ -96,7 +96,7 @@ async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backe
     }
     let (log, _listening) = Log::listen();
 
-    // The first to come has a token that the store knows nothing of yet.
+    // The first client presents a token that the store doesn't know yet.
     let newest = rotated.last().unwrap();
     let after = refresh(newest).await;
     let session = newest.session_id.to_string();
@@ -106,7 +106,7 @@ async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backe
         ("gap", "3"),
     ];
     log.has(Level::ERROR, "store.behind", &fields);
-    // Neither it nor those before it are taken for stolen, wherever they are presented.
+    // No node takes this token or the earlier ones for stolen.
     for issued in &rotated[1..] {
         let again = insist(async || other.refresh(issued).await).await;
         assert!(again.refresh_token == after.refresh_token, "it was forked");
@@ -114,16 +114,16 @@ async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backe
     let store = site.open(node.proxy.as_ref()).await;
     let (stored, _) = store.load(newest.session_id).await.unwrap();
     assert_eq!(stored.unwrap().generation, Generation::new(5));
-    // One who had not heard of the last refresh, and one who had.
+    // One client missed the answer to its last refresh, the other got it.
     let one = insist(async || other.refresh(&refreshed_before).await).await;
     let two = refresh(&next).await;
     assert_eq!(one.session_id, two.session_id);
     insist(async || other.verify(&two).await).await;
 
-    // A session that ended before stays ended, and one that ends from now on ends on all nodes.
+    // An ended session stays ended. A session that ends from now on ends on all nodes.
     logout(other, &ended_after).await;
-    // Until the log is as long as the one that the other node has seen, and it would find nothing
-    // new behind that.
+    // Until the log is as long as the log that the other node has seen. Without that, the node
+    // would see new entries after its cursor.
     for _ in 0..2 * LOST {
         logout(other, &login("alice").await).await;
     }
@@ -138,7 +138,8 @@ async fn a_failover_that_loses_writes_logs_nobody_out_and_is_told(backend: Backe
         log.text()
     );
 
-    // Two things are lost: an end that the replica has not seen, and a session that had just begun.
+    // Two things are lost: the end of a session, and a new session, which the replica hadn't
+    // received.
     insist(async || other.refresh(&ended_later).await).await;
     let lost = insist(async || match node.refresh(&begun_later).await {
         Err(Error::Refused(refusal)) => Ok(refusal),
@@ -160,7 +161,8 @@ async fn logout(node: &Node, issued: &Issued) {
     insist(async || node.authority.logout(token).await).await;
 }
 
-/// Waits until it is, too: within the bound a node may honour what another has ended.
+/// Waits until the node also refuses it. Within the bound, a node may accept a session that another
+/// node has ended.
 async fn is_revoked(node: &Node, issued: &Issued) -> Result<(), Error> {
     loop {
         match node.verify(issued).await {

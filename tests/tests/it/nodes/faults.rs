@@ -1,5 +1,5 @@
-//! A node that loses its store stops answering in time, comes back by itself, and refuses no user
-//! for it. The other nodes go on.
+//! A node that loses its store stops answering in time, recovers by itself, and refuses no user
+//! because of it. The other nodes continue.
 
 use std::{
     sync::Arc,
@@ -41,9 +41,9 @@ on! {
     }
 }
 
-/// How long a test waits for what must happen some time.
+/// How long a test waits for an event.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// How much longer than configured something may take on a machine that is busy with other tests.
+/// Additional time for a step on a machine that is busy with other tests.
 const BUSY: Duration = Duration::from_secs(5);
 
 async fn a_node_whose_connections_are_reset_makes_others(backend: Backend) {
@@ -74,13 +74,13 @@ async fn a_node_whose_answers_are_lost_stops_in_time_and_comes_back(backend: Bac
     lasting(backend, Proxy::lose_answers).await;
 }
 
-/// How long any operation may take by what is configured: each asks the store at most twice, and
-/// then waits for one pull that is under way and one of its own.
+/// Maximum time of any operation with this configuration. An operation asks the store at most
+/// twice, and then waits for a pull in progress and for its own pull.
 pub(crate) fn longest(timing: Timing) -> Duration {
     5 * timing.node + BUSY
 }
 
-/// A node that gives up soon, behind a proxy, and two others that are patient.
+/// A node behind a proxy with short time limits, and two nodes with long ones.
 struct Nodes {
     cut_off: Arc<Node>,
     others: [Arc<Node>; 2],
@@ -103,7 +103,7 @@ impl Nodes {
     }
 }
 
-/// A node that has all the time that it needs, and whose bound is as short as the others'.
+/// A node with long time limits for the store, and the same bound as the others.
 async fn site_node(site: &Site) -> Arc<Node> {
     let timing = Timing {
         node: PATIENCE,
@@ -112,12 +112,12 @@ async fn site_node(site: &Site) -> Arc<Node> {
     Arc::new(Node::start(site, timing).await)
 }
 
-/// A login that succeeds, however often it is tried.
+/// Logs in, and repeats that until it succeeds.
 async fn login(node: &Node) -> Issued {
     insist(async || node.login("alice").await).await
 }
 
-/// Tries until the store has answered.
+/// Repeats the call until the store has answered.
 pub(crate) async fn insist<T>(call: impl AsyncFn() -> Result<T, Error>) -> T {
     let tried = async {
         loop {
@@ -144,8 +144,8 @@ async fn lasting(backend: Backend, fault: impl Fn(&Proxy)) {
     let broken = Instant::now();
     let other = &nodes.others[0].authority;
     other.end_session(ended.session_id).await.unwrap();
-    // Once the lease is over, a client gets no answer about any session. Before, it gets the answer
-    // that the node had.
+    // After the end of the lease, a client gets no answer about any session. Before, it gets the
+    // answer that the node knew.
     let over = broken + Timing::SHORT.max_staleness;
     let mut refusing = false;
     while !refusing {
@@ -163,13 +163,13 @@ async fn lasting(backend: Backend, fault: impl Fn(&Proxy)) {
         let verified = here.verify(issued).await;
         assert!(matches!(verified, Err(Error::Store(_))), "{verified:?}");
     }
-    // No client is told that a session is over because the node cannot know.
+    // The node tells no client that a session is over, because it can't know that.
     let pending = here.refresh(&live).await;
     assert!(matches!(pending, Err(Error::Store(_))), "{pending:?}");
     let logout = here.authority.logout(ended.refresh_token.as_str()).await;
     assert!(matches!(logout, Err(Error::Store(_))), "{logout:?}");
     load.seen.fail(5).await;
-    // The others have not noticed.
+    // The other nodes notice nothing.
     for load in &elsewhere {
         load.seen.answer(20).await;
     }
@@ -178,7 +178,7 @@ async fn lasting(backend: Backend, fault: impl Fn(&Proxy)) {
     recovers(&nodes, &live, &ended, load, elsewhere).await;
 }
 
-/// A fault that is over before a node can notice it, except by the connections that it broke.
+/// A short fault, which a node notices only through its broken connections.
 async fn momentary(backend: Backend, fault: impl Fn(&Proxy)) {
     let nodes = Nodes::start(backend).await;
     let here = &nodes.cut_off;
@@ -204,10 +204,10 @@ async fn momentary(backend: Backend, fault: impl Fn(&Proxy)) {
     recovers(&nodes, &live, &ended, load, elsewhere).await;
 }
 
-/// The node works as before the fault, and has logged no user out.
+/// Checks that the node works as before the fault, and has logged no user out.
 async fn recovers(nodes: &Nodes, live: &Issued, ended: &Issued, load: Load, elsewhere: [Load; 2]) {
     let here = &nodes.cut_off;
-    // With the token whose refresh had no answer.
+    // With the token whose refresh got no answer.
     let next = insist(async || here.refresh(live).await).await;
     let pass = insist(async || here.verify(&next).await).await;
     assert_eq!(pass.session_id(), Some(live.session_id));
@@ -222,7 +222,7 @@ async fn recovers(nodes: &Nodes, live: &Issued, ended: &Issued, load: Load, else
         let seen = load.stop(PATIENCE).await;
         assert_eq!(seen.unavailable(), 0, "the other nodes noticed");
     }
-    // Wherever the client comes next.
+    // On each node to which the client may come next.
     for node in &nodes.others {
         node.verify(&next).await.unwrap();
         let again = node.refresh(live).await.unwrap();

@@ -1,10 +1,10 @@
-//! Linearizability: operations that three nodes do at the same time look as if one had done them
-//! after the other.
+//! Linearizability: simultaneous operations on three nodes look as if one node had done them one
+//! after another.
 //!
-//! Clients log in, refresh, log out, log out everywhere and everywhere else, change rights, list
-//! and check, all with the same few sessions. Meanwhile the clock ticks. For example, a logout
-//! everywhere ends all sessions that began before it in one act: no refresh, list or check on any
-//! node may see some of them end earlier than others.
+//! Clients log in, refresh, log out, log out everywhere, log out everywhere else, change rights,
+//! list, and check. All use the same few sessions, and the clock ticks meanwhile. For example, a
+//! logout everywhere ends all earlier sessions in one act: no refresh, list or check on any node
+//! may see some of them end before others.
 
 mod model;
 mod record;
@@ -18,11 +18,11 @@ use gatepass_tests::nodes::{Backend, Node};
 use self::{model::Policy, record::World, search::Seen};
 use crate::nodes::{faults::PATIENCE, on, own::Own};
 
-/// Operations in a run of one seed.
+/// Number of operations in a run of one seed.
 const OPERATIONS: usize = 10_000;
-/// Those that begin about at the same time.
+/// Number of simultaneous operations.
 const CLIENTS: usize = 16;
-/// How much a connection carries on average until it is reset: some hundred refreshes.
+/// Average number of bytes on a connection until it is reset: some hundred refreshes.
 const BYTES: u64 = 60_000;
 
 on! {
@@ -46,7 +46,7 @@ on! {
     }
 }
 
-/// The seeds of a run: so many, or as many as `GATEPASS_TEST_SEEDS` says.
+/// The seeds of a run: `usual` ones, or as many as `GATEPASS_TEST_SEEDS` says.
 fn seeds(usual: u64) -> std::ops::Range<u64> {
     let more = env::var("GATEPASS_TEST_SEEDS").ok();
     0..more.map_or(usual, |more| more.parse().unwrap())
@@ -64,7 +64,7 @@ async fn whatever_happens_at_once_happens_in_an_order(backend: Backend) {
             nodes.push(world.node(number, false).await);
         }
         let seen = check(seed, world, nodes, 0).await;
-        // Without these the claim would be empty.
+        // Without these, the claim would be empty.
         assert!(seen.advanced >= 100, "{seen:?}");
         assert!(seen.replayed >= 50, "{seen:?}");
         assert!(seen.reused >= 20, "{seen:?}");
@@ -92,7 +92,7 @@ async fn so_it_does_while_connections_are_reset(backend: Backend) {
     }
 }
 
-/// A proxy can't stand before the nodes of a cluster, so the servers close their connections.
+/// A proxy can't be in front of the nodes of a cluster, so the servers close their connections.
 async fn so_it_does_while_servers_close_connections(backend: Backend) {
     let own = Arc::new(Own::start(backend, Durability::None));
     for seed in seeds(1) {
@@ -126,7 +126,7 @@ async fn check(seed: u64, world: World, nodes: Vec<Node>, least_lost: usize) -> 
         }
         seen.add(history);
     }
-    // Without failures the claim about them would be empty.
+    // Without failures, the claim about failures would be empty.
     assert!(seen.lost >= least_lost, "too few were lost: {seen:?}");
     seen
 }

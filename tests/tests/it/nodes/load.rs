@@ -1,4 +1,4 @@
-//! Honest clients, who are never to be refused anything, and who write down what they were told.
+//! Honest clients. A node must never refuse them anything. They note each answer.
 
 use std::{
     sync::{
@@ -12,37 +12,38 @@ use gatepass::{Error, Issued, Refusal};
 use gatepass_tests::nodes::{Node, login, subject};
 use tokio::task::JoinSet;
 
-/// How long a client that got no answer waits before it tries again.
+/// How long a client without an answer waits before it tries again.
 const BACKOFF: Duration = Duration::from_millis(10);
 
-/// Clients of one node, until they are told to stop.
+/// Clients of one node, until the test stops them.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     clients: JoinSet<()>,
     pub(crate) seen: Arc<Seen>,
 }
 
-/// The answers that they got.
+/// The answers to the clients.
 #[derive(Default)]
 pub(crate) struct Seen {
     answered: AtomicU64,
     unavailable: AtomicU64,
-    /// Refusals, and all other answers that no client should get.
+    /// Refusals, and all other answers that no client may get.
     wrong: Mutex<Vec<String>>,
-    /// How long an operation took at most, and which one.
+    /// The longest duration of an operation, and its name.
     slowest: Mutex<(Duration, &'static str)>,
-    /// The sessions that were begun, with all that was acknowledged of them.
+    /// The new sessions, with everything that was acknowledged about them.
     pub(crate) acknowledged: Mutex<Vec<Acknowledged>>,
 }
 
-/// A session, and what a client was told of it.
+/// A session, as a client knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Acknowledged {
-    /// The last tokens that were received.
+    /// The last tokens that the client received.
     pub(crate) issued: Issued,
-    /// How often it got another refresh token: once per overlap, however often it was refreshed.
+    /// How often the session got another refresh token. That is once per overlap, regardless of the
+    /// number of refreshes.
     pub(crate) rotations: u32,
-    /// Whether it was logged out of: no, asked for, or done.
+    /// The state of its logout: not requested, requested, or done.
     pub(crate) logout: Logout,
 }
 
@@ -54,7 +55,7 @@ pub(crate) enum Logout {
 }
 
 impl Load {
-    /// Has so many clients use `node`.
+    /// Starts `clients` clients of `node`.
     pub(crate) fn on(node: &Arc<Node>, clients: usize) -> Self {
         static NAMES: AtomicU64 = AtomicU64::new(0);
         let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Seen::default()));
@@ -76,7 +77,7 @@ impl Load {
         }
     }
 
-    /// Lets them finish what they are at. Panics if one of them was refused, or waited longer than
+    /// Lets the clients finish. Panics if a node refused one of them, or if one waited longer than
     /// `limit`.
     pub(crate) async fn stop(mut self, limit: Duration) -> Arc<Seen> {
         self.stop.store(true, Ordering::Relaxed);
@@ -101,7 +102,7 @@ impl Seen {
         self.unavailable.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many more were answered.
+    /// Waits until so many more operations were answered.
     pub(crate) async fn answer(&self, more: u64) {
         let goal = self.answered() + more;
         while self.answered() < goal {
@@ -109,7 +110,7 @@ impl Seen {
         }
     }
 
-    /// Waits until so many more were not.
+    /// Waits until so many more operations got no answer.
     pub(crate) async fn fail(&self, more: u64) {
         let goal = self.unavailable() + more;
         while self.unavailable() < goal {
@@ -166,7 +167,7 @@ impl Client {
                 return;
             }
             self.change(place, |one| one.logout = Logout::Done);
-            // An acknowledged logout holds here at once.
+            // After an acknowledged logout, this node refuses the session at once.
             let after = self.node.verify(&issued).await;
             let gone = matches!(
                 after,
@@ -180,8 +181,8 @@ impl Client {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Tries again with the same token, as clients are told to, until there is an answer or all is
-    /// over.
+    /// Repeats a call with the same token, as clients should, until there is an answer or the test
+    /// stops.
     async fn insist<T, F>(&self, what: &'static str, mut call: impl FnMut() -> F) -> Option<T>
     where
         F: Future<Output = Result<T, Error>>,

@@ -1,4 +1,4 @@
-//! A server of a test's own, to be killed.
+//! A server for one test, which may kill it.
 
 use std::{net::SocketAddr, str::FromStr};
 
@@ -7,7 +7,7 @@ use gatepass_tests::nodes::{Backend, Site};
 
 pub(crate) struct Own {
     server: Server,
-    /// Goes after the server.
+    /// Dropped after the server.
     _directory: Directory,
 }
 
@@ -35,7 +35,7 @@ impl Own {
         }
     }
 
-    /// A replica, which does not follow the server any more, and has what was written until now.
+    /// A replica that no longer follows the server. It has everything that was written until now.
     pub(crate) fn left_behind(&self) -> Self {
         let directory = Directory::make(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let server = match &self.server {
@@ -58,7 +58,7 @@ impl Own {
         }
     }
 
-    /// Makes a primary of a replica that was left behind, when the old one is no more.
+    /// Makes a left-behind replica the primary, after the old one has died.
     pub(crate) fn take_over(&mut self) {
         match &mut self.server {
             Server::Postgres(replica) => {
@@ -87,7 +87,7 @@ impl Own {
         SocketAddr::from_str(&format!("127.0.0.1:{port}")).unwrap()
     }
 
-    /// Sends a command to the one Redis.
+    /// Sends a command to the only Redis.
     pub(crate) fn ask_redis(&self, command: &[&str]) -> String {
         match &self.server {
             Server::Redis(server) => server.ask(command).unwrap(),
@@ -95,7 +95,7 @@ impl Own {
         }
     }
 
-    /// Has one of the servers close the connections of all clients.
+    /// Makes one of the servers close the connections of all clients.
     pub(crate) fn close_connections(&self, number: usize) {
         let Server::RedisCluster(cluster) = &self.server else {
             panic!("a proxy does it better")
@@ -105,7 +105,7 @@ impl Own {
         servers[number % servers.len()].ask(&close).unwrap();
     }
 
-    /// A cluster of which each master has a replica that can take its place.
+    /// A cluster in which each master has a replica that can take its place.
     pub(crate) fn cluster_with_replicas() -> Self {
         let directory = Directory::make(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let cluster = RedisCluster::start(&directory, Durability::None, 1).unwrap();
@@ -123,7 +123,7 @@ impl Own {
         }
     }
 
-    /// All at once, as when a machine is lost.
+    /// All servers at once, as when a machine is lost.
     pub(crate) fn kill(&mut self) {
         match &mut self.server {
             Server::Postgres(server) => server.kill().unwrap(),
@@ -148,7 +148,7 @@ impl Own {
         }
     }
 
-    /// Stops the server. Connections stay, and get no answer.
+    /// Stops the server. Connections stay open, and get no answer.
     pub(crate) fn pause(&self) {
         match &self.server {
             Server::Postgres(server) => server.pause().unwrap(),

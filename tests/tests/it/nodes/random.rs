@@ -1,6 +1,6 @@
-//! Numbers that look random and are those of their seed.
+//! Pseudorandom numbers from a seed.
 
-/// A source of them (splitmix64).
+/// A generator (splitmix64).
 #[derive(Clone, Debug)]
 pub(crate) struct Numbers(u64);
 
@@ -9,7 +9,7 @@ impl Numbers {
         Self(seed)
     }
 
-    /// One below `bound`.
+    /// A number below `bound`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

@@ -1,5 +1,4 @@
-//! A node that starts, among others that are busy, judges nothing before it knows of every
-//! revocation.
+//! A node that starts among busy nodes judges nothing before it knows every revocation.
 
 mod filling;
 mod program;
@@ -35,10 +34,10 @@ on! {
     }
 }
 
-/// Number of sessions that no client has a token of.
+/// Number of sessions without any tokens.
 const OTHERS: usize = 100_000;
-/// Number of sessions whose tokens are tried: so many end before the others, after them, and before
-/// each start.
+/// Number of sessions whose tokens the test tries. So many end before the others, after them, and
+/// before each start.
 const ENDED: usize = 40;
 
 #[tokio::test]
@@ -54,7 +53,7 @@ async fn while_the_log_is_loaded_there_is_no_node() {
 
 async fn among_100_000_revocations_a_fresh_node_honours_none_of_them(backend: Backend) {
     let (site, own) = match backend {
-        // Filled by its own tool.
+        // The server's own tool fills it.
         Backend::Redis => {
             let own = Own::start(backend, Durability::None);
             (own.site(), Some(own))
@@ -75,7 +74,7 @@ async fn nodes_that_start_among_busy_ones_honour_nothing_that_has_ended(backend:
     starts(&site, &busy, Vec::new(), 8).await;
 }
 
-/// Starts a node so many times, and tries all that had ended before as soon as it is there.
+/// Starts a node so many times. Tries all ended sessions as soon as the node is ready.
 async fn starts(site: &Site, busy: &Arc<Node>, mut ended: Vec<Arc<Issued>>, times: usize) {
     let load = Load::on(busy, 4);
     for _ in 0..times {
@@ -97,7 +96,7 @@ async fn starts(site: &Site, busy: &Arc<Node>, mut ended: Vec<Arc<Issued>>, time
 
 async fn start(site: &Site) -> Node {
     let timing = Timing {
-        // A log of this length is loaded in parts, by a machine that is busy.
+        // A busy machine loads a log of this length in parts.
         node: PATIENCE,
         max_staleness: Duration::from_secs(30),
         poll_interval: Duration::from_millis(500),

@@ -10,11 +10,11 @@ pub(crate) struct Api {
     url: String,
 }
 
-/// The connection broke: the server is dead.
+/// The connection broke, because the server is dead.
 #[derive(Debug)]
 pub(crate) struct Died;
 
-/// Status and body.
+/// The status and the body.
 pub(crate) type Answer = Result<(u16, Value), Died>;
 
 impl Api {
@@ -45,7 +45,7 @@ impl Api {
         answer(request.bearer_auth(access)).await
     }
 
-    /// As [`me`](Self::me), on a route where the store is asked each time.
+    /// As [`me`](Self::me), on a route that asks the store each time.
     pub(crate) async fn strict(&self, access: &str) -> Answer {
         let request = self.client.get(format!("{}/strict", self.url));
         answer(request.bearer_auth(access)).await

@@ -1,4 +1,4 @@
-//! Beside warp's own wrappers, and in the example's middleware.
+//! Together with warp's own wrappers, and in the example's middleware.
 
 use std::{
     future::ready,
@@ -28,7 +28,7 @@ async fn refusals_pass_through_warps_own_wrappers() {
         .allow_methods(["GET", "POST"])
         .allow_header("authorization");
     let app = example_warp::routes(&application.app)
-        // The usual end of a chain, which must have nothing to do with us.
+        // The usual end of a chain. It must not affect gatepass.
         .recover(async |rejection: Rejection| {
             if rejection.is_not_found() {
                 Ok(StatusCode::NOT_FOUND)
@@ -96,7 +96,7 @@ async fn the_log_sees_each_answer_once_and_the_handler_only_what_was_admitted() 
         ("GET", "/me", Some("Bearer a.b.c"), 401, 0),
         ("GET", "/forgotten", Some(&*bearer), 500, 0),
         ("GET", "/me", Some(&*bearer), 200, 1),
-        // Browsers ask without credentials.
+        // Browsers send preflights without credentials.
         ("OPTIONS", "/me", None, 200, 0),
     ] {
         let request = warp::test::request().method(method).path(path);
@@ -164,7 +164,7 @@ async fn a_request_is_shown_without_its_credentials() {
     assert!(!format!("{head:?}").contains("secret"));
 }
 
-/// The example's answer to `request`, if it trusts the origins in `trusted`.
+/// The answer of the example, which trusts the origins in `trusted`, to `request`.
 async fn answered(trusted: &[&str], request: Request<String>) -> (StatusCode, HeaderMap) {
     let mut args = vec!["example", "--store", "memory:", "--transport", "cookie"];
     args.extend(trusted.iter().flat_map(|own| ["--trusted-origin", own]));

@@ -1,4 +1,4 @@
-//! To which host a request was sent, and from which address.
+//! The host to which a client sent a request, and the client's address.
 
 use std::net::SocketAddr;
 
@@ -24,13 +24,13 @@ async fn an_origin_is_held_against_the_host_of_the_target_and_of_the_header() {
     for (target, hosts, status) in [
         ("/auth/login", &["service.test"][..], 200),
         ("https://service.test/auth/login", &["service.test"], 200),
-        // As HTTP/2 has it.
+        // As in HTTP/2.
         ("https://service.test/auth/login", &[], 200),
         ("https://other.test/auth/login", &[], 403),
         ("/auth/login", &["other.test"], 403),
         ("/auth/login", &[], 403),
         ("/auth/login", &["service.test", "service.test"], 403),
-        // They disagree.
+        // The two disagree.
         ("https://other.test/auth/login", &["service.test"], 403),
         ("https://service.test/auth/login", &["other.test"], 403),
     ] {
@@ -46,7 +46,7 @@ async fn an_origin_is_held_against_the_host_of_the_target_and_of_the_header() {
     }
 }
 
-/// The addresses in the list of sessions of a server at `address`, to which alice logs in.
+/// Logs alice in, and returns the addresses in the list of sessions of the server at `address`.
 async fn listed(address: SocketAddr) -> Value {
     let client = reqwest::Client::new();
     let login = client.post(format!("http://{address}/auth/login"));

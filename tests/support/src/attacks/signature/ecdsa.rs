@@ -1,4 +1,4 @@
-//! Numbers out of range, and other forms than the two numbers side by side (RFC 7518 §3.4).
+//! Numbers out of range, and encodings other than the two numbers side by side (RFC 7518 §3.4).
 
 use aws_lc_rs::digest;
 use num_bigint::BigUint;
@@ -6,7 +6,7 @@ use num_bigint::BigUint;
 use super::{Signed, Table, Victim};
 use crate::forge::{base64url, unbase64url};
 
-/// The order of P-256 or P-384 in hexadecimal, by the length of a number.
+/// The order of P-256 or P-384, by the length of a number in bytes.
 fn order(length: usize) -> BigUint {
     let digits: &[u8] = match length {
         32 => b"ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551",
@@ -17,14 +17,14 @@ fn order(length: usize) -> BigUint {
     BigUint::parse_bytes(digits, 16).unwrap()
 }
 
-/// `number` in `length` bytes, or in more if it must be.
+/// `number` in `length` bytes, or in more bytes if it is too large.
 fn fixed(number: &BigUint, length: usize) -> Vec<u8> {
     let bytes = number.to_bytes_be();
     [vec![0; length.saturating_sub(bytes.len())], bytes].concat()
 }
 
-/// The same token with n - s for s: the other signature that the same message has. A holder of the
-/// one can make the other without the key.
+/// The same token with n - s instead of s, which is the message's other valid signature. An
+/// attacker can make it from the first one without the key.
 pub fn malleated(token: &str) -> String {
     let (message, signature) = token.rsplit_once('.').unwrap();
     let signature = unbase64url(signature);
@@ -135,7 +135,7 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
     }
 }
 
-/// A DER INTEGER, which has a zero byte before a first byte that would make it negative.
+/// A DER INTEGER. It begins with a zero byte if the number would otherwise be negative.
 fn integer(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = BigUint::from_bytes_be(bytes).to_bytes_be();
     if bytes[0] > 127 {

@@ -5,7 +5,7 @@ use num_bigint::BigUint;
 
 use super::{Signed, Table, Victim};
 
-/// The points of small order, as they are and as they are spelled beside the rules.
+/// The points of small order, in the standard encoding and in non-standard ones.
 const SMALL: [(&str, &str); 6] = [
     (
         "the identity",

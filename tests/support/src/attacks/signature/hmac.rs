@@ -1,4 +1,4 @@
-//! Tags that are shorter or longer than the hash, or of another one.
+//! Tags that are shorter or longer than the hash, or that use another hash.
 
 use aws_lc_rs::{digest, hmac};
 
@@ -34,7 +34,7 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
             &tag.as_ref()[..cut],
         );
     }
-    // A hash in place of a MAC: of a public text, or one that any reader can extend.
+    // A plain hash instead of a MAC. Any reader can compute or extend it.
     for (name, text) in [
         ("the message", message.to_vec()),
         ("secret and message", [secret, message].concat()),

@@ -1,4 +1,4 @@
-//! Other paddings than the algorithm's, made from the bare numbers (RFC 8017).
+//! Other paddings than the algorithm's, made directly from the numbers (RFC 8017).
 
 use aws_lc_rs::digest::{self, Algorithm as Hash, digest};
 use gatepass::keys::Algorithm;
@@ -11,7 +11,7 @@ use crate::forge::{Forge, der_of};
 
 const HASHES: [&Hash; 3] = [&digest::SHA256, &digest::SHA384, &digest::SHA512];
 
-/// A DigestInfo but for the hash.
+/// A DigestInfo without the hash.
 fn info(hash: &Hash) -> Vec<u8> {
     let length = u8::try_from(hash.output_len()).unwrap();
     let oid = [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, length / 16 - 1];
@@ -43,13 +43,13 @@ impl Bare {
         [vec![0; self.length.saturating_sub(bytes.len())], bytes].concat()
     }
 
-    /// The number whose power is `encoded`.
+    /// The signature whose public-key power is `encoded`.
     fn sign(&self, encoded: &[u8]) -> Vec<u8> {
         assert_eq!(encoded.len(), self.length);
         self.bytes(&BigUint::from_bytes_be(encoded).modpow(&self.d, &self.n))
     }
 
-    /// EMSA-PKCS1-v1_5 (§9.2) of any digest information.
+    /// EMSA-PKCS1-v1_5 (§9.2) of any DigestInfo.
     fn pkcs1(&self, block: u8, filler: u8, info: &[u8]) -> Vec<u8> {
         let fill = vec![filler; self.length - 3 - info.len()];
         [&[0, block], &fill[..], &[0], info].concat()
@@ -117,8 +117,7 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
     let infos = [&info(hash)[..], digest(hash, message).as_ref()].concat();
     let pkcs1 = bare.sign(&bare.pkcs1(1, 0xff, &infos));
     let pss = bare.sign(&bare.pss(&with_salt(hash.output_len()), message));
-    // That these are good where they belong shows that the wrong ones are well made but for one
-    // thing.
+    // The right padding makes a valid signature, so each wrong signature below has only one fault.
     if own.name().starts_with("RS") {
         signed.good("made from the bare numbers", pkcs1);
         paddings(&mut signed, &bare, hash, &infos);
@@ -129,7 +128,8 @@ pub(super) fn attacks(table: &mut Table, victim: &Victim) {
 }
 
 fn numbers(signed: &mut Signed<'_>, victim: &Victim, bare: &Bare) {
-    // One that has a second number in as many bytes, if the padding is random and one can be found.
+    // A signature to which the modulus can be added in the same number of bytes, if the padding is
+    // random and the search finds one.
     let fits = |good: &Vec<u8>| (BigUint::from_bytes_be(good) + &bare.n).bits() <= bare.n.bits();
     let mut tries = (0..100).map(|_| victim.forge.signature(signed.message));
     let found = tries.find(fits);
@@ -208,8 +208,8 @@ fn paddings(signed: &mut Signed<'_>, bare: &Bare, hash: &'static Hash, infos: &[
         let signature = bare.sign(&bare.pkcs1(1, 0xff, &lying));
         signed.bad(format!("PKCS #1 that says {other:?}"), signature);
     }
-    // The low end of the padding first, for readers that look for the hash and not at what is
-    // behind.
+    // The padding is at the front, for readers that look for the hash and ignore the bytes after
+    // it.
     let short = [&[0, 1][..], &[0xff; 8], &[0], infos].concat();
     let garbage = [&short[..], &vec![0x5a; bare.length - short.len()]].concat();
     let mut dirty = bare.pkcs1(1, 0xff, infos);

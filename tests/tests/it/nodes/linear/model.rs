@@ -1,23 +1,23 @@
-//! The sessions of one subject, one operation after the other: the store that the real ones must
-//! look like.
+//! The model: the sessions of one subject, with one operation after another. The real stores must
+//! look like it.
 //!
-//! Time passes in ticks, between operations and during them. A store reads the clock at some
-//! instant of an operation, so the model tries each time that the clock showed meanwhile. A session
-//! that rotated at most one [`OVERLAP`] ago keeps its refresh token, and the token before it is
-//! answered with the current one. After that the token before the current one is recovered, once.
-//! Every other spent token is a reuse. No session lives long enough to expire, nor a spent token
-//! until its recovery is over.
+//! Time passes in ticks, between operations and during them. A store reads the clock at some moment
+//! of an operation, so the model tries each time that the clock showed during the operation. A
+//! session that rotated at most one [`OVERLAP`] ago keeps its refresh token, and the previous token
+//! is answered with the current one. After that, the previous token can be recovered once. Every
+//! other spent token is a reuse. No session lives long enough to expire, and no recovery period
+//! ends.
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
 use test_support::oracle::{Chain, Decision, Rules};
 
-/// A session of the subject's, counted by the numbers that the store gives.
+/// A session of the subject, by the order of the store's numbers.
 pub(crate) type Which = usize;
 
-/// How far the clock moves at once.
+/// How far the clock moves in one step.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
-/// As long as a tick: two ticks after a rotation the session can rotate again.
+/// The same as a tick: two ticks after a rotation, the session can rotate again.
 pub(crate) const OVERLAP: Duration = TICK;
 
 /// The policy of the nodes.
@@ -26,8 +26,8 @@ pub(crate) enum Policy {
     /// A session rotates at most once per overlap, and a reuse ends it.
     #[default]
     Overlap,
-    /// Every refresh rotates, so that clients compete for each generation. A reuse is refused, and
-    /// the session goes on.
+    /// Every refresh rotates, so clients compete for each generation. A reuse is refused, and the
+    /// session continues.
     NoOverlap,
 }
 
@@ -42,12 +42,12 @@ pub(crate) enum Op {
         session: Which,
     },
     LogoutAll,
-    /// Ends all sessions but this one, which stays as it is.
+    /// Ends all sessions except this one, which doesn't change.
     LogoutOthers {
         session: Which,
     },
     List,
-    /// Has the session's rights become other ones.
+    /// Changes the rights of the session.
     Change {
         session: Which,
     },
@@ -62,7 +62,7 @@ pub(crate) enum Op {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Began(Which),
-    /// The generation of the refresh token that came back.
+    /// The generation of the new refresh token.
     Refreshed(u32),
     SessionEnded,
     Reused,
@@ -70,17 +70,17 @@ pub(crate) enum Outcome {
     /// The live sessions, newest first.
     Listed(Vec<Which>),
     Live,
-    /// Live, with a token from before a change.
+    /// Live, but with a token from before a change.
     Stale,
     Revoked,
     Changed,
-    /// The store failed: it may be done now, later or never.
+    /// The store failed. The operation may happen now, later or never.
     Lost,
 }
 
-/// A step of the model. An operation is one step, with two exceptions in which a node looks first
-/// and others may act before it goes on: a reuse that ends its session, and a replay for which the
-/// node reads the user again.
+/// A step of the model. An operation is one step, with two exceptions: a reuse that ends its
+/// session, and a replay for which the node loads the user again. In these, the node first reads,
+/// and others may act before it continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Whole(Op, Outcome),
@@ -88,7 +88,7 @@ pub(crate) enum Step {
         session: Which,
         generation: u32,
     },
-    /// Answers with the refresh token that is current by now.
+    /// Answers with the refresh token that is current then.
     Answer {
         session: Which,
         generation: u32,
@@ -100,19 +100,19 @@ pub(crate) enum Step {
     EndReused {
         session: Which,
     },
-    /// The access token of a refresh has the rights that the session has by now.
+    /// The access token of a refresh has the session's rights at that moment.
     SeeRights {
         session: Which,
         version: u32,
     },
 }
 
-/// Whether the node of this number reads the user again at each refresh.
+/// Whether the node with this number loads the user again at each refresh.
 pub(crate) const fn reloads(node: usize) -> bool {
     node % 2 == 1
 }
 
-/// The ticks that the clock showed during an operation: from the first to the last.
+/// The first and the last tick that the clock showed during an operation.
 pub(crate) type Ticks = (i64, i64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,24 +126,24 @@ enum Life {
 /// All sessions of the subject.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Model {
-    /// Those that a client has heard of.
+    /// The sessions of which a client knows.
     known: Vec<Life>,
-    /// Those of them that are live, in the order in which they began.
+    /// The live ones among them, in the order in which they began.
     live: Vec<Which>,
     /// How often the rights of each known session have changed.
     versions: Vec<u32>,
-    /// How many more live ones there are: their logins were lost, and no client will ever hear of
-    /// them.
+    /// Number of other live sessions. The answers to their logins were lost, so no client will ever
+    /// know them.
     unheard: usize,
 }
 
 impl Op {
-    /// The steps of this operation, if it came to `outcome` at a node that `reloads` users or
+    /// The steps of this operation with the outcome `outcome`, at a node that `reloads` users or
     /// doesn't.
     pub(crate) fn steps(self, outcome: &Outcome, reloads: bool, policy: Policy) -> Vec<Step> {
         match (self, outcome) {
-            // A token that was rotated twice is no replay any more. It was one when the node
-            // looked.
+            // A token that was rotated twice is no longer a replay. It was one when the node read
+            // the session.
             (
                 Self::Refresh {
                     session,
@@ -176,7 +176,7 @@ impl Op {
                     Policy::NoOverlap => vec![see],
                 }
             }
-            // No client was told anything, and it changes nothing.
+            // The client got no answer, and the operation changes nothing.
             (Self::List | Self::Check { .. }, Outcome::Lost) => vec![],
             _ => vec![Step::Whole(self, outcome.clone())],
         }
@@ -184,7 +184,7 @@ impl Op {
 }
 
 impl Step {
-    /// Whether it changes no session, wherever it comes.
+    /// Whether the step changes no session, at any place in the order.
     pub(crate) fn only_looks(&self) -> bool {
         match self {
             Self::Whole(Op::Refresh { generation, .. }, Outcome::Refreshed(to)) => generation == to,
@@ -204,7 +204,7 @@ impl Step {
         }
     }
 
-    /// The session for which it matters when the session was rotated.
+    /// The session whose time of rotation matters for this step.
     pub(crate) const fn refreshes(&self) -> Option<Which> {
         match self {
             Self::Whole(Op::Refresh { session, .. }, _)
@@ -219,8 +219,8 @@ impl Step {
 }
 
 impl Policy {
-    /// Its rules, in ticks. A slow operation brings an old time, which is jitter. No token of a
-    /// test is spent until its recovery is over.
+    /// The policy's rules, in ticks. A slow operation brings an old time, which counts as jitter.
+    /// Spent tokens stay in their recovery period.
     const fn rules(self) -> Rules {
         Rules {
             overlap: match self {
@@ -233,7 +233,7 @@ impl Policy {
     }
 }
 
-/// The time as a session has it.
+/// The session's time.
 fn time(session: &Chain, now: i64, policy: Policy) -> i64 {
     let last = session.rotated.unwrap_or(now);
     policy.rules().time(last, now)
@@ -250,7 +250,7 @@ fn recovered(mut session: Chain) -> Chain {
 }
 
 impl Model {
-    /// The model of a subject of whom clients hear of `sessions` in all.
+    /// The model of a subject. Clients will know `sessions` sessions.
     pub(crate) fn new(sessions: usize) -> Self {
         Self {
             known: vec![Life::Unborn; sessions],
@@ -260,11 +260,12 @@ impl Model {
         }
     }
 
-    /// The models that the step leads to: several if the outcome leaves that open, none if the step
-    /// is impossible here.
+    /// The models after the step: several if the outcome leaves that open, none if the step is
+    /// impossible here.
     ///
-    /// A lost operation that does nothing never happens, which is none as well. `announced` are the
-    /// sessions whose login was answered. Every other session is that of a lost login.
+    /// A lost operation that does nothing has not happened, so the result is none as well.
+    /// `announced` are the sessions whose login was answered. Every other session belongs to a lost
+    /// login.
     pub(crate) fn after(
         &self,
         step: &Step,
@@ -397,8 +398,8 @@ impl Model {
         after.into_iter().filter(|after| after != self).collect()
     }
 
-    /// Forgets rotations that are too long ago for every refresh to come, of which `earliest` knows
-    /// the first tick. That makes equal what can't be told apart.
+    /// Forgets rotations that no longer affect a later refresh. `earliest` returns the first tick
+    /// of the refreshes of a session. So models that can't be distinguished become equal.
     pub(crate) fn forget_rotations(&mut self, earliest: impl Fn(Which) -> Option<i64>) {
         for (number, life) in self.known.iter_mut().enumerate() {
             if let Life::Live(session) = life
@@ -438,7 +439,7 @@ impl Model {
         };
         let decide = |now| {
             let decision = session.decide(presented, time(&session, now, policy), &policy.rules());
-            // No client has a token that was never issued.
+            // No client has a token that the store doesn't know.
             (decision != Decision::Jump).then_some((now, decision))
         };
         (from..=to).filter_map(decide).collect()
@@ -482,7 +483,7 @@ impl Model {
         after
     }
 
-    /// Its rights change, if it is live.
+    /// Changes the rights of the session, if it is live.
     fn with_change_of(&self, session: Which) -> Vec<Self> {
         if self.session(session).is_none() {
             return vec![];
@@ -492,7 +493,7 @@ impl Model {
         vec![after]
     }
 
-    /// All that have begun end at once. `kept` goes on, unless it is over.
+    /// Ends all sessions at once. `kept` continues, unless it has ended.
     fn with_end_of_all_but(&self, kept: Option<Which>) -> Self {
         let others = self.live.iter().filter(|session| Some(**session) != kept);
         let mut after = others.fold(self.clone(), |after, other| after.with_end_of(*other));

@@ -1,5 +1,4 @@
-//! Clients that use the same sessions at the same time, over several nodes, and write down the
-//! answers.
+//! Clients that use the same sessions at the same time on several nodes, and note the answers.
 
 use std::{
     collections::HashMap,
@@ -25,18 +24,18 @@ use super::{
 };
 use crate::nodes::random::Numbers;
 
-/// How many clients have to do with one subject at a time.
+/// Number of clients for one subject at the same time.
 const CROWD: usize = 8;
-/// How often they do something with it.
+/// Number of calls for one subject.
 const CALLS_A_SUBJECT: usize = 100;
-/// Clients leave a subject once so many of its calls were lost. A lost call may have happened at
-/// any time since, or never, so each of them multiplies the orders that the search has to try: for
-/// example, it tried 400,000 for histories of 100 calls of which 17 were lost.
+/// Maximum number of lost calls of a subject. After that, clients leave it. A lost call may have
+/// happened at any later time, or never, so each one multiplies the orders that the search must
+/// try. For example, the search tried 400,000 for histories of 100 calls of which 17 were lost.
 const MOST_LOST: usize = 8;
-/// One call in so many lets a tick pass, for all subjects.
+/// One in so many calls lets a tick pass, for all subjects.
 const CALLS_A_TICK: usize = 8;
 
-/// A store whose time passes as the clients say.
+/// A store whose clock the clients move.
 pub(crate) struct World {
     site: Site,
     clock: ManualClock,
@@ -58,8 +57,8 @@ impl World {
         }
     }
 
-    /// Every other node reads the user again at each refresh, which takes another way to the same
-    /// end.
+    /// Every second node loads the user again at each refresh. That takes another path to the same
+    /// result.
     pub(crate) async fn node(&self, number: usize, behind_proxy: bool) -> Node {
         let proxy = match behind_proxy {
             true => Some(Proxy::before(self.site.address()).await.unwrap()),
@@ -87,13 +86,13 @@ impl World {
         }
     }
 
-    /// The ticks that have passed.
+    /// The number of ticks so far.
     fn ticks(&self) -> i64 {
         let passed = self.clock.now().since(ManualClock::START);
         i64::try_from(passed.as_secs() / TICK.as_secs()).unwrap()
     }
 
-    /// Has `clients` do `operations` in all over `nodes`. Returns the history of each subject.
+    /// Makes `clients` do `operations` in total on `nodes`. Returns the history of each subject.
     pub(crate) async fn run(
         self,
         seed: u64,
@@ -145,29 +144,29 @@ impl World {
     }
 }
 
-/// The nodes, and the order in which calls begin and return.
+/// The nodes, and a counter for the order in which calls begin and return.
 struct Bench {
     world: World,
     nodes: Vec<Node>,
     order: AtomicU64,
 }
 
-/// The sessions of one subject, as all its clients know them.
+/// The sessions of one subject, as known to all its clients.
 #[derive(Default)]
 struct Known {
     sessions: Vec<Held>,
-    /// The sessions as they are counted here: in the order in which a client first heard of them.
+    /// The sessions' numbers in this test, by the order in which clients first learned of them.
     counted: HashMap<SessionId, Which>,
-    /// The number that the store gave each of them.
+    /// The store's number of each session.
     numbers: Vec<i64>,
     calls: Vec<Call>,
 }
 
 struct Held {
     which: Which,
-    /// The tokens of each generation that was answered, the newest last.
+    /// The tokens of each answered generation, the newest last.
     tokens: Vec<(u32, Issued)>,
-    /// An access token of the session, verified.
+    /// A verified access token of the session.
     pass: Option<Pass>,
 }
 
@@ -177,7 +176,7 @@ struct Subject {
     left: AtomicUsize,
 }
 
-/// Something to do, and with which tokens.
+/// A planned operation, with its tokens.
 enum Plan {
     Login,
     Refresh(Issued),
@@ -185,7 +184,7 @@ enum Plan {
     LogoutAll,
     LogoutOthers(Pass),
     List,
-    /// To rights that no other change has.
+    /// A change to unique rights.
     Change(SessionId, usize),
     Check(Issued),
 }
@@ -194,7 +193,7 @@ fn plan(known: &Known, numbers: &mut Numbers) -> Plan {
     let Some(newest) = known.sessions.len().checked_sub(1) else {
         return Plan::Login;
     };
-    // Mostly the newest, which is the likeliest to be alive.
+    // Usually the newest session, because it is most likely live.
     let session = match numbers.below(3) {
         0 => numbers.below(newest + 1),
         _ => newest,
@@ -222,7 +221,7 @@ fn plan(known: &Known, numbers: &mut Numbers) -> Plan {
 }
 
 impl Bench {
-    /// Has one client do one thing at one of the nodes.
+    /// Lets one client do one operation on one of the nodes.
     async fn call(&self, subject_of: &Subject, numbers: &mut Numbers) {
         if numbers.below(CALLS_A_TICK) == 0 {
             self.world.clock.advance(TICK);
@@ -279,12 +278,12 @@ enum Answer {
 }
 
 impl Known {
-    /// A session that a client has heard of.
+    /// A session of which a client knows.
     fn which(&self, id: SessionId) -> Which {
         self.counted[&id]
     }
 
-    /// A session that a client hears of, perhaps for the first time.
+    /// A session of which a client learns, perhaps for the first time.
     fn hear(&mut self, id: SessionId, number: i64) -> Which {
         let next = self.counted.len();
         let which = *self.counted.entry(id).or_insert(next);
@@ -295,7 +294,7 @@ impl Known {
         which
     }
 
-    /// All calls, with the sessions counted by their numbers.
+    /// All calls. Their sessions are numbered in the store's order.
     fn calls_by_number(&mut self) -> Vec<Call> {
         let mut order = Vec::from_iter(0..self.numbers.len());
         order.sort_by_key(|which| self.numbers[*which]);
@@ -326,7 +325,7 @@ impl Known {
         calls
     }
 
-    /// Notes an answer for the history, and its tokens for the calls to come.
+    /// Notes an answer for the history, and its tokens for later calls.
     fn note(
         &mut self,
         node: usize,
@@ -441,7 +440,8 @@ impl Known {
     }
 }
 
-/// The generation in a refresh token: prefix, version, key, session, generation, tag.
+/// The generation in a refresh token, which consists of prefix, version, key, session, generation
+/// and tag.
 fn generation(issued: &Issued) -> u32 {
     let token = issued.refresh_token.as_str().trim_start_matches("gpr_");
     let bytes = URL_SAFE_NO_PAD.decode(token).unwrap();

@@ -1,9 +1,9 @@
-//! The search for an order of simultaneous operations in which each answer is right.
+//! Searches for an order of simultaneous operations in which each answer is right.
 //!
-//! The search is that of Wing and Gong (1993). It takes one of the operations that may have been
-//! first, applies it to the model, and goes on with the rest. It steps back if an answer doesn't
-//! fit. It remembers each state that it has tried, which is the set of operations that are done and
-//! the model, as Lowe (2017) proposes. That keeps it short.
+//! The algorithm is by Wing and Gong (1993). It takes one of the operations that may have been
+//! first, applies it to the model, and continues with the rest. If an answer doesn't fit, it steps
+//! back. As Lowe (2017) proposes, it remembers each state that it has tried: the set of finished
+//! operations, and the model. That keeps the search short.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -12,7 +12,7 @@ use std::{
 
 use super::model::{Model, Op, Outcome, Policy, Step, Ticks, Which, reloads};
 
-/// One operation, from before it was called until after it returned, in an order that all share.
+/// One operation, from before its call until after its return, in an order that all clients share.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) node: usize,
@@ -32,34 +32,35 @@ pub(crate) struct History {
     pub(crate) rules: Policy,
 }
 
-/// How often the histories of a run have come to the answers that make it worth something.
+/// How often a run reached the interesting answers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
     /// Refreshes that rotated a session.
     pub(crate) advanced: usize,
-    /// Those that were answered with the token of another one.
+    /// Refreshes that were answered with the token of another refresh.
     pub(crate) replayed: usize,
-    /// Those that were answered with the token that they presented.
+    /// Refreshes that were answered with the presented token.
     pub(crate) kept: usize,
     pub(crate) reused: usize,
-    /// Changes of rights, and those of them during which a refresh or another change succeeded.
+    /// Changes of rights. `changed_meanwhile` counts those with another change or a refresh at the
+    /// same time.
     pub(crate) changed: usize,
     pub(crate) changed_meanwhile: usize,
-    /// Tokens from before a change that were refused.
+    /// Refused tokens from before a change.
     pub(crate) stale: usize,
-    /// Logouts everywhere and everywhere else during which a login or a refresh succeeded.
+    /// Logouts everywhere, or everywhere else, with a login or a refresh at the same time.
     pub(crate) ended_meanwhile: usize,
     pub(crate) lost: usize,
 }
 
-/// A step that has to be put in order.
+/// A step that needs a place in the order.
 struct Pending {
     step: Step,
     ticks: Ticks,
     called: u64,
-    /// Until when it has happened; never, if it was lost.
+    /// The time by which it has happened. `None` if it was lost.
     returned: Option<u64>,
-    /// Whether it comes after the step before it in the list: both are of one call.
+    /// Whether it follows the previous step in the list, because both belong to one call.
     continues: bool,
 }
 
@@ -68,9 +69,8 @@ struct Pending {
 struct Done(Vec<u64>);
 
 impl History {
-    /// # Errors
-    ///
-    /// If there is no such order: a part of the history, as small as could be found, that has none.
+    /// If there is no such order. The error is a part of the history that has none, as small as the
+    /// search could find.
     pub(crate) fn check(&self) -> Result<(), Self> {
         match self.has_order() {
             true => Ok(()),
@@ -112,15 +112,15 @@ impl History {
         while let Some((done, model)) = stack.pop() {
             let open = || (0..steps.len()).filter(|step| !done.contains(*step));
             let Some(first_return) = open().filter_map(|step| steps[step].returned).min() else {
-                // The other operations were lost, and may never happen.
+                // The other operations were lost, and may never have happened.
                 return true;
             };
             let mut candidates: Vec<usize> = open()
                 .take_while(|step| steps[*step].called < first_return)
                 .filter(|step| !steps[*step].continues || done.contains(*step - 1))
                 .collect();
-            // The search tries the last of the stack first. So it begins with the operation that
-            // returned first, and ends with those that were lost.
+            // The search tries the top of the stack first: the operation that returned first. The
+            // lost operations come last.
             candidates
                 .sort_by_key(|step| std::cmp::Reverse(steps[*step].returned.unwrap_or(u64::MAX)));
             let after = |step: usize| {
@@ -128,7 +128,7 @@ impl History {
                     step: doing, ticks, ..
                 } = &steps[step];
                 let mut after = model.after(doing, *ticks, &announced, self.rules);
-                // A lost operation that changes nothing here may as well never happen.
+                // A lost operation that changes nothing here need not happen.
                 if steps[step].returned.is_none()
                     && !steps.get(step + 1).is_some_and(|next| next.continues)
                 {
@@ -147,8 +147,8 @@ impl History {
                 .iter()
                 .map(|step| (*step, after(*step)))
                 .collect();
-            // One that only looks, and is right here, can be next in every order that there is.
-            // Then no other need be tried.
+            // A step that changes nothing, and is right here, can be next in every order. So the
+            // search needs no other step here.
             let looks = |(step, after): &(usize, Vec<Model>)| {
                 steps[*step].step.only_looks() && !after.is_empty()
             };
@@ -176,7 +176,7 @@ impl History {
         steps
     }
 
-    /// One more than the greatest session that is mentioned.
+    /// One more than the highest session number in the history.
     fn sessions(&self) -> usize {
         let of_call = |call: &Call| {
             let asked = match call.op {
@@ -197,8 +197,8 @@ impl History {
         self.calls.iter().map(of_call).max().unwrap_or(0)
     }
 
-    /// The shortest beginning that is wrong, without calls that it doesn't need. It is that of one
-    /// session if one is wrong by itself.
+    /// The shortest wrong beginning, without calls that it doesn't need. If the calls of one
+    /// session are wrong by themselves, only these.
     fn smallest_wrong(&self) -> Self {
         let mut wrong = self.clone();
         for session in 0..self.sessions() {
@@ -210,16 +210,16 @@ impl History {
         }
         let mut ends = Vec::from_iter(wrong.calls.iter().map(|call| call.returned));
         ends.sort_unstable();
-        // A beginning that is wrong stays so with any calls after it.
+        // A wrong beginning stays wrong with any calls after it.
         let first = ends.partition_point(|end| wrong.until(*end).has_order());
         wrong = wrong.until(ends[first]);
-        // No client was told anything of the others, and they change nothing.
+        // The client got no answer to the others, and they change nothing.
         wrong.calls.retain(|call| !self.steps(call).is_empty());
         let mut at = 0;
         while at < wrong.calls.len() {
             let mut without = wrong.clone();
             let call = without.calls.remove(at);
-            // Without something that changes a session, others would be wrong for its lack.
+            // Keep the operations that change a session. Without them, others would be wrong.
             let looks_only = matches!(
                 call.outcome,
                 Outcome::SessionEnded
@@ -236,7 +236,7 @@ impl History {
         wrong
     }
 
-    /// The history up to this instant. Operations that had not returned may not have happened.
+    /// The history up to this moment. Operations without a return by then may not have happened.
     fn until(&self, end: u64) -> Self {
         let calls = self.calls.iter().filter(|call| call.called <= end);
         let calls = calls.map(|call| {
@@ -257,7 +257,7 @@ impl History {
         }
     }
 
-    /// The part that concerns one session. It has an order if the whole has one.
+    /// The part about one session. If the whole history has an order, this part has one.
     fn only(&self, session: Which) -> Self {
         let calls = self.calls.iter().filter_map(|call| {
             let mut call = call.clone();
@@ -267,7 +267,7 @@ impl History {
                     listed.retain(|one| *one == session);
                     true
                 }
-                // It may be of this session, unless the session's own was answered.
+                // It may be of this session, unless that session's own login was answered.
                 (Op::Login, Outcome::Lost) => !self.announces(session),
                 (
                     Op::Refresh { session: of, .. }
@@ -280,7 +280,7 @@ impl History {
             };
             concerned.then_some(call)
         });
-        // One that was begun unheard would be in no list of this session alone.
+        // A session from a lost login isn't in any list of this session alone.
         let calls = calls.filter(|call| call.op != Op::List || self.announces(session));
         self.of(calls)
     }

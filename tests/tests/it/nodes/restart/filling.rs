@@ -1,5 +1,4 @@
-//! A log that is long: by each server's own means, since to begin and end so many sessions would
-//! take minutes.
+//! Fills a log with each server's own tools, because ending so many sessions would take minutes.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::nodes::own::Own;
 
-/// Adds revocations of so many sessions that do not exist.
+/// Adds revocations of so many sessions. The sessions don't exist.
 pub(crate) async fn fill(site: &Site, own: Option<&Own>, number: usize) {
     let until = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(600);
     let until = until.as_millis();

@@ -1,4 +1,4 @@
-//! The example's own program, from the outside.
+//! The example's own program, from outside.
 
 use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt};
 
@@ -14,10 +14,10 @@ use crate::{
     server::{Server, api::Api},
 };
 
-/// Sessions that are ended before and after the others. Each login hashes a password.
+/// Number of sessions to end before and after the others. Each login hashes a password.
 const ENDED: usize = 5;
 
-/// As `openssl rand -hex` writes one.
+/// A secret in the format of `openssl rand -hex`.
 const SECRET: &[u8] = &[b'7'; 128];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,7 +78,7 @@ async fn refresh_for_ever(api: Api) {
     let mut body = login(&api).await;
     loop {
         let (status, next) = api.refresh(text(&body, "refresh_token")).await.unwrap();
-        // While it loads what was added to the log, it may be too busy.
+        // While the server loads the added log, it may be too busy.
         if status == 200 {
             body = next;
         } else {

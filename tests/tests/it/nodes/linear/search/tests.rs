@@ -1,8 +1,8 @@
-//! Histories of which it is known whether they have an order.
+//! Histories with a known answer: some have an order, and some have none.
 
 use super::*;
 
-/// A call: the tick at which it was made, from, to, operation, outcome.
+/// A call: its tick, the times of call and return, the operation, the outcome.
 type Entry = (i64, u64, u64, Op, Outcome);
 
 fn history(calls: &[Entry], rules: Policy) -> History {
@@ -32,7 +32,7 @@ const OUT: Op = Op::Logout { session: 0 };
 const CHECK: Op = check(0);
 const CHANGE: Op = Op::Change { session: 0 };
 
-/// The check of a token of the first session.
+/// A check of a token of the first session.
 const fn check(version: u32) -> Op {
     Op::Check {
         session: 0,
@@ -40,7 +40,7 @@ const fn check(version: u32) -> Op {
     }
 }
 
-/// The check of the second session.
+/// A check of the second session.
 const OTHER: Op = Op::Check {
     session: 1,
     version: 0,
@@ -467,7 +467,7 @@ fn an_operation_may_have_read_the_clock_at_any_tick_of_its_time() {
     assert!(history.check().is_err());
     history.calls[2].ticks = (1, 2);
     assert!(history.check().is_ok());
-    // A time that lies far back is believed, and the session rotates by it.
+    // The store believes a time that is far in the past, and the session rotates by it.
     history.calls[1].ticks = (11, 11);
     history.calls[2].ticks = (1, 1);
     assert!(history.check().is_err());
@@ -519,7 +519,7 @@ fn only_a_node_that_reads_the_user_again_answers_with_a_token_that_is_newer_than
     };
     assert!(of(1).check().is_ok());
     assert!(of(0).check().is_err());
-    // A token that was spent long before it came is not answered. Later calls do not change that.
+    // A token that was spent long before it arrived gets no answer. Later calls don't change that.
     let mut late = of(1);
     late.calls[2].ticks = (2, 2);
     assert!(late.check().is_err());
