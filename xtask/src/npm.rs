@@ -55,7 +55,7 @@ pub(crate) fn once(
     }
     anyhow::ensure!(
         missing == Missing::Installed,
-        "the libraries of {} are missing, or are others: run `cargo xtask setup`",
+        "the libraries of {} are missing or have other versions: run `cargo xtask setup`",
         files.join(" and ")
     );
     // Remove another version, or an installation that failed halfway.

@@ -285,7 +285,7 @@ impl Inputs {
             if let Some(directory) = location.directory() {
                 ensure!(
                     directory.is_dir(),
-                    "{directory:?} is not there; name a file in a directory that exists"
+                    "{directory:?} doesn't exist; name a file in a directory that exists"
                 );
             }
         }

@@ -143,7 +143,7 @@ impl Demo {
                 let verifier = self.authority.verifier();
                 peer.watch(verifier, session, access).await
             }
-            _ => Answer::error(404, "not_found", "this service shows no such thing"),
+            _ => Answer::error(404, "not_found", "this service has no such demonstration"),
         }
     }
 

@@ -35,9 +35,9 @@ pub enum Database {
     Memory,
 }
 
-const DATABASES: &str = "known are sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE and memory";
-const STORES: &str = "known are sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, \
-     redis://USER:PASSWORD@HOST, rediss:// and memory";
+const DATABASES: &str = "it must be sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE or memory";
+const STORES: &str = "it must be sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, \
+     redis://USER:PASSWORD@HOST, rediss:// or memory";
 
 /// The address of a server, with its password. `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]

@@ -84,7 +84,7 @@ impl MasterSecretFile {
                 #[cfg(unix)]
                 File::open(directory)?.sync_all()?;
                 info!(
-                    "made a master secret in {:?}: keep it, or nobody stays logged in",
+                    "made a master secret in {:?}: keep it: without it, all users are logged out",
                     self.0
                 );
                 Ok(())

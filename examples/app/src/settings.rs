@@ -326,12 +326,15 @@ mod tests {
         for (args, said) in [
             (&["--port", "1"][..], "unexpected argument '--port'"),
             (&["--listen", "localhost"], "--listen"),
-            (&["--store", "mysql://db"], "--store: known are sqlite:FILE"),
-            (&["--store", "gatepass.db"], "known are sqlite:FILE"),
+            (
+                &["--store", "mysql://db"],
+                "--store: it must be sqlite:FILE",
+            ),
+            (&["--store", "gatepass.db"], "it must be sqlite:FILE"),
             (&["--store", "sqlite:"], "needs a file"),
             (
                 &["--user-store", "mysql://db"],
-                "--user-store: known are sqlite:FILE",
+                "--user-store: it must be sqlite:FILE",
             ),
             (
                 &["--user-store", "redis://h"],

@@ -34,7 +34,7 @@ fn log() -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .from_env()
-        .context("RUST_LOG must be such as info,gatepass=debug")?;
+        .context("RUST_LOG must be a filter such as info,gatepass=debug")?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

@@ -125,7 +125,7 @@ impl NewUser {
         })?;
         ensure!(
             !users.is_empty(),
-            "{path:?} has no users, so that nobody could log in"
+            "{path:?} has no users, so no user could log in"
         );
         let mut seen = HashSet::new();
         for NewUser {

@@ -171,7 +171,9 @@ mod full {
         let Some(command) = on_small_disk(directory.path()) else {
             // The other claim about limits shows the same on every system. This one shows it on a
             // real disk.
-            println!("this system lets nobody mount a disk; a limit stands for it");
+            println!(
+                "this system forbids mounting a disk; the test uses a limit on file sizes instead"
+            );
             return the_same_at_a_limit().await;
         };
         let server = Server::run(command, directory.path()).await.unwrap();

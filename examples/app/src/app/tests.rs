@@ -162,11 +162,11 @@ async fn a_start_that_fails_says_what_to_do() {
         ),
         (
             &["--user-store", "postgres://u:12/hunter2@127.0.0.1:1/d"],
-            "the users' database must be such as",
+            "the URL of the users' database must be like",
         ),
         (
             &["--user-store", "postgres://u:hunter2@nowhere:port/d"],
-            "the users' database must be such as",
+            "the URL of the users' database must be like",
         ),
     ] {
         let error = start(args).await;

@@ -57,14 +57,14 @@ impl PostgresTable {
             .then(|| PgConnectOptions::from_str(url.as_str()));
         let options = options
             .and_then(Result::ok)
-            .context("the users' database must be such as postgres://user:password@host/database")?
+            .context("the URL of the users' database must be like postgres://user:password@host/database")?
             // Proxies refuse settings that they don't know.
             .extra_float_digits(None)
             .application_name("gatepass-example");
         let place = format!("{}:{}", options.get_host(), options.get_port());
         // A pool would retry, and then not report why it failed.
         let connection = options.connect().await.with_context(|| {
-            format!("cannot reach the users' database at {place}; see that it runs, and what the URL says")
+            format!("cannot reach the users' database at {place}; check that it runs, and that the URL is right")
         })?;
         make(connection).await.with_context(|| {
             format!(
