@@ -365,7 +365,7 @@ pub async fn a_session_that_is_there_is_not_begun_again<S: SessionStore>(
     assert_eq!(given.sessions("alice").await, []);
 }
 
-/// Many simultaneous calls begin one id: one succeeds, and all get that session.
+/// One of many simultaneous calls that begin one id succeeds, and all get that session.
 pub async fn of_many_beginnings_of_one_session_one_succeeds<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

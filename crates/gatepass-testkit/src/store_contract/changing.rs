@@ -174,7 +174,7 @@ pub async fn a_change_that_does_not_fit_changes_nothing<S: SessionStore>(
     refuse(change_of(&over), "past the absolute end").await;
 }
 
-/// Many changes from one version run at the same time, and one succeeds.
+/// Only one of many simultaneous changes from one version succeeds.
 pub async fn of_many_changes_from_one_version_one_succeeds<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

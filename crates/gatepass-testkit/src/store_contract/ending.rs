@@ -91,7 +91,7 @@ pub async fn the_first_end_counts<S: SessionStore>(fresh: impl AsyncFn(ManualClo
     assert_eq!(sorted(given.log().await.0), sorted(vec![revocation, all]));
 }
 
-/// Many calls end a session at the same time: one reports it, and the log has one entry.
+/// One of many simultaneous ends of a session reports it, and the log has one entry.
 pub async fn of_many_ends_of_one_session_one_reports_it<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {

@@ -85,7 +85,7 @@ pub async fn an_idle_lifetime_of_the_identity_comes_first<S: SessionStore>(
     }
 }
 
-/// Many refreshes of one generation run at the same time, and one advances the session.
+/// Only one of many simultaneous refreshes of one generation advances the session.
 pub async fn of_many_advances_from_one_generation_one_succeeds<S: SessionStore>(
     fresh: impl AsyncFn(ManualClock) -> S,
 ) {
