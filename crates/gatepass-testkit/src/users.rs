@@ -5,7 +5,7 @@ use gatepass::{
     AuthenticationError, Authenticator, Credentials, Device, Identity, Scopes, Session, UserUpdate,
 };
 
-/// Users who all have the same password. Each username is its own subject.
+/// Users who all have the same password. Each user name is its own subject.
 ///
 /// Each check lets other tasks run before the answer, as a question to a database does.
 ///

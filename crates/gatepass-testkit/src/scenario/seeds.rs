@@ -26,7 +26,7 @@ pub fn seed_expiry_and_logging() -> Scenario {
         .send_bad_token(me("{access}"), "the token has expired", "expired")
 }
 
-/// A token endpoint takes a username and a password from generic OAuth clients. The original
+/// A token endpoint takes a user name and a password from generic OAuth clients. The original
 /// accepted the password in the query, and could neither refresh nor end a session.
 #[must_use]
 pub fn seed_token_endpoint() -> Scenario {

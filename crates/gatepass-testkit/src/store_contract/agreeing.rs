@@ -352,7 +352,7 @@ impl<S: SessionStore> World<'_, S> {
         }
     }
 
-    /// A generation at or next to that of the session, since a random one would never fit.
+    /// The session's generation or one next to it, since a random one would never fit.
     async fn generation(&self, number: u8, behind: u32) -> Generation {
         let (session, _) = self.store.load(session_id(number)).await.unwrap();
         let current = session.map_or(0, |session| session.generation.get());
@@ -364,7 +364,7 @@ impl<S: SessionStore> World<'_, S> {
         }
     }
 
-    /// A version at or next to that of the session's rights.
+    /// The version of the session's rights or one next to it.
     async fn version(&self, number: u8, behind: u32) -> GrantVersion {
         let (session, _) = self.store.load(session_id(number)).await.unwrap();
         let newest = session.map_or(0, |session| session.grant.newest.get());

@@ -28,8 +28,7 @@ fn of_token(token: TokenId, until: Timestamp) -> Revocation {
     }
 }
 
-/// The revocation of all tokens that were issued to `name` until `at`, the last of which is good
-/// until `until`.
+/// The revocation of all tokens that `name` got until `at`. The last of them is good until `until`.
 fn of_all(name: &str, at: Timestamp, until: Timestamp) -> Revocation {
     let cutoff = Cutoff::all(SessionNumber::new(at.unix_millis()));
     Revocation {
