@@ -29,6 +29,7 @@ use crate::{
         health::Health,
         identity::{Identity, IdentityError},
         ids::{AccountId, ClientId, SessionId, SessionNumber, Subject},
+        provider_login::ProviderLogin,
         refusal::Refusal,
         rotation::{Presenter, ReusePolicy},
         scopes::Scopes,
@@ -452,6 +453,7 @@ impl Authority {
         device: Device,
     ) -> NewSession {
         let (settings, policy) = (&self.inner.settings, self.inner.verifier.policy());
+        let authenticated_at = identity.provider_login().and_then(ProviderLogin::auth_time);
         NewSession {
             id,
             issuer: policy.issuer.clone(),
@@ -463,7 +465,7 @@ impl Authority {
             device,
             access_ttl: settings.access_ttl,
             max_sessions: settings.max_sessions,
-            authenticated_at: None,
+            authenticated_at,
         }
     }
 

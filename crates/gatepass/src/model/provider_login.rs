@@ -31,6 +31,9 @@ pub struct ProviderLogin {
     sid: Option<ProviderSession>,
     /// In seconds since 1970, as the ID token has it.
     iat: i64,
+    /// Only the beginning of the session needs it, which keeps the time itself.
+    #[serde(skip)]
+    authenticated_at: Option<Timestamp>,
 }
 
 impl ProviderLogin {
@@ -53,7 +56,29 @@ impl ProviderLogin {
             subject: Subject::new(subject)?,
             sid: None,
             iat: issued_at.unix_secs(),
+            authenticated_at: None,
         })
+    }
+
+    /// Sets when the provider authenticated the user: the claim `auth_time` of the ID token (OIDC
+    /// Core §2). The session that begins has this time, so a route with a
+    /// [`max_age`](crate::Requirements::max_age) refuses a user who typed the password at the
+    /// provider too long ago. Without it, the user counts as authenticated at the login here.
+    ///
+    /// A provider must send `auth_time` if the authorization request has `max_age`. A time in the
+    /// future counts as now.
+    ///
+    /// A step-up ([`Authority::reauthenticated`](crate::Authority::reauthenticated)) counts as an
+    /// authentication at its own time. Before it, ask the provider for `prompt=login`, and check
+    /// `auth_time` yourself.
+    #[must_use]
+    pub fn authenticated_at(mut self, at: Timestamp) -> Self {
+        self.authenticated_at = Some(at);
+        self
+    }
+
+    pub(crate) fn auth_time(&self) -> Option<Timestamp> {
+        self.authenticated_at
     }
 
     /// Sets the user's session at the provider: the claim `sid` of the ID token, if it has one. A

@@ -5,7 +5,7 @@ mod refused;
 mod wire;
 
 use gatepass::{
-    Clock, Device, Identity, SessionId, StoreError, Subject,
+    Clock, Device, Identity, SessionId, StoreError, Subject, Timestamp,
     issuers::ProviderLogin,
     store::{EndReason, Issuer, StoreErrorKind},
 };
@@ -354,4 +354,33 @@ async fn a_logout_is_told() {
     assert!(refused.is_err());
     let name = "backchannel_logout.refused";
     log.has(Level::INFO, name, &[("reason", "malformed")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_through_a_provider_is_as_old_as_its_authentication_there() {
+    let shop = Shop::open().await;
+    let now = shop.clock.now();
+    let login = || shop.login("248289", None);
+    let ago = |past: Duration| Timestamp::from_unix_secs(now.unix_secs() - past.as_secs() as i64);
+    let recent = Requirements::new().max_age(MINUTE);
+    for (login, refused) in [
+        (login(), false),
+        (login().authenticated_at(ago(MINUTE)), false),
+        (login().authenticated_at(ago(MINUTE + SECOND)), true),
+        // A provider whose clock is ahead makes no authentication younger than now.
+        (login().authenticated_at(now + MINUTE), false),
+    ] {
+        let shown = format!("{login:?}");
+        let identity = Identity::new("alice").unwrap().logged_in_by(login);
+        let issued = shop.authority.issue(identity, Device::default()).await;
+        let issued = issued.unwrap();
+        let token = issued.access_token.as_str();
+        let judged = shop.authority.verifier().verify(token, &recent).await;
+        let reason = judged.as_ref().err().map(|error| error.reason().to_owned());
+        let expected = refused.then(|| "authentication_too_old".to_owned());
+        assert_eq!(reason, expected, "{shown}");
+        if let Ok(pass) = judged {
+            assert!(pass.authenticated_at() <= Some(now), "{shown}");
+        }
+    }
 }
