@@ -101,7 +101,7 @@ async fn an_issuer_that_cannot_be_trusted_safely_is_found_at_build() {
         (
             "itself",
             none().trust(TrustedIssuer::new("https://api.shop.example", API)),
-            "another one than this service",
+            "must not be this service",
         ),
         ("young", none().max_age(SECOND), "1 minute"),
         ("no rest", none().cooldown(Duration::ZERO), "1 second"),
