@@ -29,6 +29,9 @@
 //! curl localhost:3000/api/user -H "Authorization: Token $token"
 //! ```
 //!
+//! Keep the value of `SECRET`, for example in a file that you make under `umask 077`. The next
+//! start needs the same one.
+//!
 //! The tests in `tests/it` check the rules of the RealWorld API. Run them with `cargo nextest run
 //! -p example-conduit`. They need the servers that `cargo xtask servers` starts.
 //!

@@ -27,6 +27,9 @@
 //! cargo run -p example-notebook
 //! ```
 //!
+//! Keep the value of `SECRET`, for example in a file that you make under `umask 077`. The next
+//! start needs the same one.
+//!
 //! Then open <http://localhost:3000>. Run the tests with `cargo nextest run -p example-notebook`.
 
 mod account;

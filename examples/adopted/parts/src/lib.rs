@@ -35,6 +35,9 @@
 //!   -H 'Content-Type: application/json' -d '{"stock":12}'
 //! ```
 //!
+//! Keep the value of `SECRET`, for example in a file that you make under `umask 077`. The next
+//! start needs the same one.
+//!
 //! Run the tests with `cargo nextest run -p example-parts`.
 
 mod caller;
