@@ -145,16 +145,19 @@ pub(crate) async fn change_password(
     let attempt = state.authority.login_attempt(&account.name, &device).await;
     let attempt = attempt.map_err(|error| state.failed(error, &request))?;
     // The gate keeps an account for half a minute, so read the current hash.
-    let now = state.users.find(pass.subject()).await;
-    let now = now.map_err(|error| state.failed(error, &request))?;
-    let now = now.ok_or(Failed::NotFound)?;
-    let verified = state.users.verify(&now, &passwords.current).await;
-    if !verified.map_err(|error| state.failed(error, &request))? {
-        attempt.failed();
-        return refused(WRONG);
-    }
-    let counted = attempt.succeeded().await;
+    let checked = state.users.check(pass.subject(), &passwords.current).await;
+    let counted = match &checked {
+        Ok(Some(_)) => attempt.succeeded().await,
+        Ok(None) => {
+            attempt.failed();
+            return refused(WRONG);
+        }
+        // Nothing was compared, so it was no wrong password.
+        Err(_) => attempt.cancelled().await,
+    };
+    let checked = checked.map_err(|error| state.failed(error, &request))?;
     counted.map_err(|error| state.failed(error, &request))?;
+    let now = checked.ok_or(Failed::NotFound)?;
     let owner = state.authority.account(pass.subject());
     let changed =
         state

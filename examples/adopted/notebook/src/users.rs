@@ -81,14 +81,16 @@ impl Users {
             .await
     }
 
-    /// Whether this is the password of `account`.
-    pub(crate) async fn verify(
+    /// The account of `subject` as it is now, if this is its password.
+    pub(crate) async fn check(
         &self,
-        account: &Account,
+        subject: &Subject,
         password: &str,
-    ) -> Result<bool, StoreError> {
-        let hash = account.password_hash.clone();
-        self.passwords.verify(password, Some(hash)).await
+    ) -> Result<Option<Account>, StoreError> {
+        let found = self.find(subject).await?;
+        let hash = found.as_ref().map(|account| account.password_hash.clone());
+        let verified = self.passwords.verify(password, hash).await?;
+        Ok(found.filter(|_| verified))
     }
 
     /// Gives `account` another password, and ends all its sessions except the session of `pass`, in

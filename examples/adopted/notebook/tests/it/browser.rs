@@ -79,6 +79,13 @@ impl World {
         database.execute_batch("DROP TABLE notes").unwrap();
     }
 
+    /// Takes the table of the users away, or brings it back.
+    pub(crate) fn rename_users(&self, from: &str, to: &str) {
+        let database = Connection::open(self.directory.path().join("notebook.db")).unwrap();
+        let rename = format!("ALTER TABLE {from} RENAME TO {to}");
+        database.execute_batch(&rename).unwrap();
+    }
+
     pub(crate) fn minutes(&self, minutes: u64) {
         self.clock.advance(Duration::from_secs(60 * minutes));
     }

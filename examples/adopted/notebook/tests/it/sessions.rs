@@ -180,3 +180,19 @@ async fn a_guesser_of_the_present_password_is_told_how_long_to_wait() {
     assert!(page.headers.contains_key("retry-after"), "{page:?}");
     assert!(page.html.contains("Too many attempts."), "{page:?}");
 }
+
+#[tokio::test]
+async fn a_failure_of_the_database_is_no_wrong_password() {
+    let world = World::open().await;
+    let browser = world.registered("alice").await;
+    let form = [("current", PASSWORD), ("new", "through-it")];
+    // The gate keeps the account meanwhile.
+    assert!(browser.is_logged_in().await);
+    world.rename_users("users", "away");
+    for _ in 0..25 {
+        assert_eq!(browser.post("/password", &form).await.status, 503);
+    }
+    world.rename_users("away", "users");
+    let page = browser.post("/password", &form).await;
+    assert_eq!(page.path, "/devices?done=password", "{page:?}");
+}
