@@ -53,7 +53,7 @@ pub(crate) async fn create(
     let (hash, owner) = (hash_of(&key), pass.subject().to_string());
     let (name, list) = (new.name.clone(), scopes.to_string());
     let add = "INSERT INTO keys (hash, owner, name, scopes) VALUES (?1, ?2, ?3, ?4)";
-    let add = move |db: &rusqlite::Connection| {
+    let add = move |db: &mut rusqlite::Connection| -> rusqlite::Result<_> {
         db.execute(add, params![hash, owner, name, list])?;
         Ok(db.last_insert_rowid())
     };

@@ -53,7 +53,7 @@ pub(crate) async fn set(
     };
     let set = "INSERT INTO parts VALUES (?1, ?2, ?3) ON CONFLICT (name)
         DO UPDATE SET stock = excluded.stock, changed_by = excluded.changed_by";
-    let set = move |db: &rusqlite::Connection| {
+    let set = move |db: &mut rusqlite::Connection| -> rusqlite::Result<_> {
         db.execute(set, params![part.name, part.stock, part.changed_by])?;
         Ok(part)
     };

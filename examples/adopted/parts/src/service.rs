@@ -3,7 +3,9 @@
 use std::{convert::Infallible, error::Error, fmt, path::Path, sync::Arc, time::Duration};
 
 use example_passwords::Passwords;
-use gatepass::{Authority, Clock, MasterSecret, Requirements, Scopes, wire::Endpoints};
+use gatepass::{
+    Authority, Change, Clock, MasterSecret, Requirements, Scopes, Subject, wire::Endpoints,
+};
 use gatepass_sqlite::SqliteStore;
 use gatepass_warp::{
     Auth, AuthRejection, Authorized, IntoGateFilter, Scoped, gate, gate_before, gated, routes,
@@ -34,6 +36,7 @@ const RECENTLY: Duration = Duration::from_secs(300);
 pub struct Service {
     database: Database,
     users: Users,
+    sessions: SqliteStore,
     authority: Authority,
 }
 
@@ -64,23 +67,31 @@ impl Service {
             .open()?;
         let database = Database::open(path)?;
         let users = Users::new(database.clone(), Passwords::new()?);
-        let authority = Authority::builder("https://parts.example", "parts-api", secret, sessions)
-            .authenticator(users.clone())
-            .clock(clock)
-            .build()
-            .await?;
+        let authority = Authority::builder(
+            "https://parts.example",
+            "parts-api",
+            secret,
+            sessions.clone(),
+        )
+        .authenticator(users.clone())
+        .clock(clock)
+        .build()
+        .await?;
         Ok(Self {
             database,
             users,
+            sessions,
             authority,
         })
     }
 
-    /// Adds a user, or changes the password and the scopes of an existing user.
+    /// Adds a user, or changes the password and the scopes of one. Another password ends the user's
+    /// sessions. Other scopes are those of the sessions that go on.
     ///
     /// # Errors
     ///
-    /// An error if `scopes` can't be parsed, and the error of the database.
+    /// An error if `name` or `scopes` can't be parsed, and the error of the database. Call it again
+    /// then: the password may have changed, and the scopes of the sessions not.
     pub async fn set_user(
         &self,
         name: &str,
@@ -88,7 +99,15 @@ impl Service {
         scopes: &str,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let scopes = Scopes::parse(scopes)?;
-        Ok(self.users.set(name, password, &scopes).await?)
+        let subject = Subject::new(name)?;
+        let owner = (&self.sessions, self.authority.account(&subject));
+        self.users.set(name, password, &scopes, owner).await?;
+        // This node refuses the ended sessions from the next request on.
+        self.authority.verifier().catch_up().await?;
+        // Also if the user had these scopes: the last call may have failed here.
+        let change = Change::enforced(move |identity| Ok(identity.scopes(scopes.clone())));
+        self.authority.change(&subject, &change).await?;
+        Ok(())
     }
 
     /// Answers the connections of `listener`, for as long as the process runs.

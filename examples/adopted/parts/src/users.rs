@@ -1,11 +1,15 @@
 //! The people who may log in.
 
+use std::error::Error;
+
 use example_passwords::Passwords;
 use gatepass::{
     AuthenticationError, Authenticator, Credentials, Device, Identity, Scopes, Session, StoreError,
     UserUpdate, async_trait,
+    store::{AccountId, EndReason, EndSessions},
 };
-use rusqlite::{OptionalExtension, params};
+use gatepass_sqlite::SqliteStore;
+use rusqlite::{OptionalExtension, TransactionBehavior::Immediate, params};
 
 use crate::database::Database;
 
@@ -24,21 +28,33 @@ impl Users {
         }
     }
 
-    /// Adds a user, or changes the password and the scopes of an existing user.
+    /// Adds a user, or changes the password and the scopes of one. Another password ends all
+    /// sessions of the user in the same transaction. `owner` names the user to `sessions`.
     pub(crate) async fn set(
         &self,
         name: &str,
         password: &str,
         scopes: &Scopes,
+        (sessions, owner): (&SqliteStore, AccountId),
     ) -> Result<(), StoreError> {
+        let old = self.find(name).await?.map(|(hash, _)| hash);
+        let same = self.passwords.verify(password, old).await?;
+        let sessions = sessions.clone();
         let hash = self.passwords.hash(password).await?;
         let (name, scopes) = (name.to_owned(), scopes.to_string());
         let set = "INSERT INTO users VALUES (?1, ?2, ?3) ON CONFLICT (name)
             DO UPDATE SET password_hash = excluded.password_hash, scopes = excluded.scopes";
         self.database
-            .ask(move |db| db.execute(set, params![name, hash, scopes]))
-            .await?;
-        Ok(())
+            .ask(move |db| -> Result<(), Box<dyn Error + Send + Sync>> {
+                let transaction = db.transaction_with_behavior(Immediate)?;
+                transaction.execute(set, params![name, hash, scopes])?;
+                if !same {
+                    let all = EndSessions::AllOf(owner);
+                    sessions.end_in(&transaction, all, EndReason::EndedByApplication)?;
+                }
+                Ok(transaction.commit()?)
+            })
+            .await
     }
 
     /// The password hash and the scopes of a user.

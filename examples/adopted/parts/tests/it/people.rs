@@ -115,3 +115,40 @@ async fn requests_that_no_route_takes_are_answered_in_json() {
     let stranger = warehouse.ask("PUT /api/parts/bolt", STRANGER, body).await;
     stranger.is_error(401, "missing_token");
 }
+
+#[tokio::test]
+async fn another_password_ends_the_sessions_and_other_scopes_reach_them() {
+    let warehouse = Warehouse::open().await;
+    let tokens = warehouse.tokens("admin").await;
+    let admin = bearer(&tokens);
+    let refresh = async |tokens: &Value| {
+        let body = json!({ "refresh_token": tokens["refresh_token"] });
+        warehouse.ask("POST /auth/refresh", STRANGER, body).await
+    };
+    let parts = async |caller| warehouse.ask("GET /api/parts", caller, Value::Null).await;
+    let set = async |password, scopes| {
+        let set = warehouse.service.set_user("admin", password, scopes).await;
+        set.unwrap();
+    };
+    // As each start of the program does.
+    set(PASSWORD, "parts:read parts:write").await;
+    assert_eq!(parts(&admin).await.status, 200);
+
+    set(PASSWORD, "parts:read").await;
+    let stale = parts(&admin).await;
+    assert_eq!(
+        (stale.status, &stale.body["reason"]),
+        (401, &json!("stale_grant"))
+    );
+    let refreshed = refresh(&tokens).await;
+    assert_eq!(refreshed.status, 200, "{refreshed:?}");
+    let admin = bearer(&refreshed.body);
+    assert_eq!(parts(&admin).await.status, 200);
+    let body = json!({ "stock": 1 });
+    let write = warehouse.ask("PUT /api/parts/bolt", &admin, body).await;
+    assert_eq!(write.status, 403, "{write:?}");
+
+    set("through-it", "parts:read").await;
+    parts(&admin).await.is_error(401, "invalid_token");
+    assert_eq!(refresh(&refreshed.body).await.status, 401);
+}
