@@ -286,7 +286,7 @@ fn a_mistake_is_an_error_that_names_the_file_and_the_way_out() {
     for (args, said) in [
         (&["jwks", "missing.pem"][..], "missing.pem"),
         (&["jwks", "short"], "gatepass keygen"),
-        (&["jwks", "HS256:short"], "never in a key set"),
+        (&["jwks", "HS256:short"], "a key set never holds a secret"),
         (&["jwks", "ES256:ed25519.pem"], "ES256 needs"),
         (&["jwks", "ed25519.pem", "ed25519.pem"], "a second time"),
         (&["inspect", "--key", "short"], "openssl rand"),
