@@ -12,18 +12,22 @@ use gatepass_axum::{
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 
-/// The claims of Supabase's access tokens, as far as they matter here. `amr` has the logins.
+/// The claims of Supabase's access tokens, as far as they matter here. `amr` has the logins, and
+/// `aal` is `aal2` after a second factor.
 #[derive(serde::Deserialize)]
 struct Claims {
     sub: String,
     role: String,
     session_id: String,
     exp: i64,
+    is_anonymous: bool,
+    aal: String,
     amr: Vec<Method>,
 }
 
 #[derive(serde::Deserialize)]
 struct Method {
+    method: String,
     timestamp: i64,
 }
 
@@ -49,13 +53,17 @@ impl Supabase {
 impl OldTokens for Supabase {
     async fn identify(&self, token: &str) -> Result<Option<OldToken>, AuthenticationError> {
         let claims = match decode::<Claims>(token, &self.key, &self.validation) {
-            // The keys `anon` and `service_role` are JWTs as well.
-            Ok(jwt) if jwt.claims.role == "authenticated" => jwt.claims,
+            // The keys `anon` and `service_role` are JWTs as well. A user who has not logged in, an
+            // anonymous one, has the role `authenticated`.
+            Ok(jwt) if jwt.claims.role == "authenticated" && !jwt.claims.is_anonymous => jwt.claims,
             _ => return Ok(None),
         };
         // The login, not the `iat`, so that a logout everywhere ends the tokens of later refreshes.
         let login = claims.amr.iter().map(|method| method.timestamp).min();
-        let token = OldToken::new(Identity::new(claims.sub)?)
+        // A gate with `Requirements::acr(["aal2"])` asks for a second factor, as a policy did there.
+        let methods = claims.amr.into_iter().map(|method| method.method);
+        let identity = Identity::new(claims.sub)?.amr(methods)?.acr(claims.aal)?;
+        let token = OldToken::new(identity)
             .id(claims.session_id)
             .issued_at(Timestamp::from_unix_secs(login.unwrap_or(0)))
             .expires_at(Timestamp::from_unix_secs(claims.exp));
@@ -81,7 +89,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(test)]
 mod tests {
-    use gatepass::{Device, Error, Refusal};
+    use gatepass::{Device, Error, Refusal, Requirements};
     use gatepass_testkit::TestService;
     use jsonwebtoken::{EncodingKey, Header, encode};
     use serde_json::{Value, json};
@@ -136,11 +144,22 @@ mod tests {
             assert_eq!(adopt(json!({ "iat": 1 })).await.unwrap(), first);
             let phone = adopt(json!({ "session_id": "phone" })).await.unwrap();
             assert_ne!(phone, first);
+            let second = json!({ "method": "totp", "timestamp": 1_700_000_009 });
+            let first = json!({ "method": "password", "timestamp": 1_700_000_000 });
+            let both = json!({ "session_id": "totp", "aal": "aal2", "amr": [second, first] });
+            let token = encode(&Header::new(algorithm), &claims(&both), &sign).unwrap();
+            let authority = service.authority();
+            let issued = authority.adopt(&token, Device::default()).await.unwrap();
+            let strong = Requirements::new().acr(["aal2"]).unwrap();
+            let verifier = authority.verifier();
+            let pass = verifier.verify(issued.access_token.as_str(), &strong).await;
+            assert_eq!(pass.unwrap().amr(), ["totp", "password"]);
             for wrong in [
                 json!({ "aud": "anon" }),
                 json!({ "iss": "https://evil.supabase.co/auth/v1" }),
                 json!({ "role": "service_role" }),
                 json!({ "exp": 1_700_000_000 }),
+                json!({ "is_anonymous": true }),
             ] {
                 let refused = adopt(wrong).await;
                 assert!(matches!(refused, Err(Error::Refused(Refusal::Malformed))));
