@@ -14,6 +14,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 /// Django's database, and its `SECRET_KEY`.
+#[derive(Clone)]
 pub(crate) struct Django {
     pub(crate) database: Arc<Mutex<Connection>>,
     pub(crate) secret_key: String,
@@ -49,6 +50,12 @@ impl Django {
         let password = self.ask(users, &session.user)?;
         let same = password.is_some_and(|password| self.hash(&password) == Some(session.hash));
         Ok(same.then_some(session.user))
+    }
+
+    /// Whether the user with this id is there and active.
+    pub(crate) fn is_active(&self, id: &str) -> Result<bool, Error> {
+        let users = "SELECT password FROM auth_user WHERE id = ?1 AND is_active";
+        Ok(self.ask(users, id)?.is_some())
     }
 
     fn ask(&self, sql: &str, id: &str) -> Result<Option<String>, Error> {

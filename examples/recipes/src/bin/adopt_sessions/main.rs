@@ -1,9 +1,9 @@
 //! A move from Django's table of sessions that logs out no browser: the first page that a browser
 //! asks for sets gatepass's cookies. Run `SECRET_KEY=… cargo run -p example-recipes --bin
-//! adopt_sessions` beside Django's `db.sqlite3`.
+//! adopt_sessions` where Django's `db.sqlite3` is.
 //!
-//! For axum-login with tower-sessions, look `id` up in its table in the same way, and read the user
-//! from the member `axum-login.data` of the record, which is `MessagePack`.
+//! This is the second step of the move: Django's own login and logout are gone by now. Otherwise its
+//! logout would leave gatepass's session, and the next user of the browser would be the last one.
 
 mod django;
 #[cfg(test)]
@@ -13,10 +13,13 @@ use std::{env, error::Error};
 
 use axum::{Router, routing::get};
 use django::Django;
-use gatepass::{Adopt, OldToken, OldTokens, Timestamp, Transport};
+use gatepass::{
+    Adopt, BuildError, Device, OldToken, OldTokens, Timestamp, Transport,
+    wire::{Endpoint, Endpoints},
+};
 use gatepass_axum::{
-    Auth, AuthenticationError, Authority, GateLayer, Identity, MasterSecret, MemoryStore,
-    async_trait,
+    Auth, AuthenticationError, Authenticator, Authority, Credentials, GateLayer, Identity,
+    MasterSecret, MemoryStore, Session, UserUpdate, async_trait, routes,
 };
 
 #[async_trait]
@@ -25,29 +28,56 @@ impl OldTokens for Django {
     async fn identify(&self, key: &str) -> Result<Option<OldToken>, AuthenticationError> {
         // In production, ask the database off the async threads, or by an async driver.
         let user = self.user(key).map_err(AuthenticationError::unavailable)?;
-        Ok(match user {
-            Some(user) => Some(OldToken::new(Identity::new(user)?)),
-            None => None,
+        user.map(|user| Ok(OldToken::new(Identity::new(user)?)))
+            .transpose()
+    }
+}
+
+#[async_trait]
+impl Authenticator for Django {
+    /// Check the hash in `auth_user` here, for example by the crate `pbkdf2`.
+    async fn authenticate(
+        &self,
+        _: &Credentials,
+        _: &Device,
+    ) -> Result<Identity, AuthenticationError> {
+        Err(AuthenticationError::BadCredentials)
+    }
+
+    /// gatepass asks before each refresh.
+    async fn reload_user(&self, session: &Session) -> Result<UserUpdate, AuthenticationError> {
+        let active = self.is_active(session.subject().as_str());
+        Ok(if active.map_err(AuthenticationError::unavailable)? {
+            UserUpdate::Unchanged
+        } else {
+            UserUpdate::Deleted
         })
     }
 }
 
-fn app(authority: &Authority) -> Router {
+fn app(authority: &Authority) -> Result<Router, BuildError> {
     let gate = GateLayer::new(authority)
         .auto_refresh(authority)
         .adopt(authority);
     let me = async |Auth(pass): Auth| format!("user {}", pass.subject());
-    Router::new().route("/me", get(me).route_layer(gate))
+    // POST /auth/logout, /auth/refresh and others. Mount the login once it checks passwords.
+    let endpoints = Endpoints::builder(authority.clone())
+        .without(Endpoint::Login)
+        .build()?;
+    Ok(Router::new()
+        .route("/me", get(me).route_layer(gate))
+        .merge(routes(endpoints)))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let django = Django::open("db.sqlite3", env::var("SECRET_KEY")?)?;
     let until = Timestamp::from_unix_secs(1_830_000_000); // a day in December 2027
-    let adopt = Adopt::new("old:django", until, django).cookie("sessionid");
+    let adopt = Adopt::new("old:django", until, django.clone()).cookie("sessionid");
     let secret = MasterSecret::generate()?;
     let authority = Authority::builder("https://shop.example", "shop", secret, MemoryStore::new())
         .transport(Transport::Cookie)
+        .authenticator(django)
         .adopt(adopt);
-    example_recipes::serve(app(&authority.build().await?)).await
+    example_recipes::serve(app(&authority.build().await?)?).await
 }
