@@ -1,7 +1,11 @@
 //! The client of the provider, by the crate `openidconnect`: the authorization code flow with PKCE,
 //! `state` and `nonce`.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     extract::Query,
@@ -20,7 +24,7 @@ use openidconnect::{
     },
 };
 use serde::Deserialize;
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{sync, time::Instant};
 
 type Client = CoreClient<
     EndpointSet,
@@ -36,11 +40,16 @@ const COOKIE: &str = "__Host-login";
 /// The shortest time between two searches for a new key, so that tokens that no key fits don't make
 /// the shop ask the provider again and again.
 const KEYS_COOLDOWN: Duration = Duration::from_secs(60);
+/// The shortest time after a search that failed: the provider may be back in a moment.
+const FAILURE_COOLDOWN: Duration = Duration::from_secs(5);
 
 /// A provider at which users log in.
 pub(crate) struct Provider {
     registration: Registration,
-    discovered: Mutex<Discovered>,
+    /// With the provider's endpoints and keys, as it last told them.
+    client: Mutex<Arc<Client>>,
+    /// When the next search for keys may begin. A search holds it, and logins go on meanwhile.
+    next_search: sync::Mutex<Option<Instant>>,
 }
 
 /// The client as the provider knows it.
@@ -50,12 +59,6 @@ struct Registration {
     id: ClientId,
     secret: ClientSecret,
     redirect: RedirectUrl,
-}
-
-/// The provider's endpoints and keys, as it last told them.
-struct Discovered {
-    client: Arc<Client>,
-    renewed_at: Option<Instant>,
 }
 
 /// The answer of the provider, which the browser brings.
@@ -136,13 +139,11 @@ impl Provider {
             secret: ClientSecret::new(secret.to_owned()),
             redirect: RedirectUrl::new(redirect)?,
         };
-        let discovered = Discovered {
-            client: Arc::new(registration.discover().await?),
-            renewed_at: None,
-        };
+        let client = Arc::new(registration.discover().await?);
         Ok(Self {
             registration,
-            discovered: Mutex::new(discovered),
+            client: Mutex::new(client),
+            next_search: sync::Mutex::new(None),
         })
     }
 
@@ -150,7 +151,7 @@ impl Provider {
     pub(crate) async fn begin_login(&self) -> impl IntoResponse + use<> {
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let code = CoreAuthenticationFlow::AuthorizationCode;
-        let client = self.client().await;
+        let client = self.client();
         let request = client.authorize_url(code, CsrfToken::new_random, Nonce::new_random);
         let (url, state, nonce) = request.set_pkce_challenge(challenge).url();
         let (state, nonce, verifier) = (state.secret(), nonce.secret(), verifier.secret());
@@ -166,7 +167,7 @@ impl Provider {
             return Err(Failed::Browser("the provider has not logged the user in"));
         };
         let (nonce, verifier) = begun(&request.headers, &callback.state)?;
-        let client = self.client().await;
+        let client = self.client();
         let exchange = client.exchange_code(AuthorizationCode::new(callback.code))?;
         let tokens = exchange
             .set_pkce_verifier(verifier)
@@ -196,20 +197,28 @@ impl Provider {
         }
     }
 
-    async fn client(&self) -> Arc<Client> {
-        Arc::clone(&self.discovered.lock().await.client)
+    fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.client.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A client with keys that are newer than those of `old`, if there may be any.
     async fn renewed(&self, old: &Arc<Client>) -> Result<Arc<Client>, Failed> {
-        let mut discovered = self.discovered.lock().await;
-        let recent = |at: Instant| at.elapsed() < KEYS_COOLDOWN;
-        if Arc::ptr_eq(&discovered.client, old) && !discovered.renewed_at.is_some_and(recent) {
-            // Before the answer: a failure must wait as well.
-            discovered.renewed_at = Some(Instant::now());
-            discovered.client = Arc::new(self.registration.discover().await?);
+        let mut next_search = self.next_search.lock().await;
+        let client = self.client();
+        if !Arc::ptr_eq(&client, old) || next_search.is_some_and(|next| Instant::now() < next) {
+            return Ok(client);
         }
-        Ok(Arc::clone(&discovered.client))
+        // A browser that hangs up drops this future: that also counts as a failure.
+        *next_search = Some(Instant::now() + FAILURE_COOLDOWN);
+        let discovered = self.registration.discover().await;
+        let pause = match discovered {
+            Ok(_) => KEYS_COOLDOWN,
+            Err(_) => FAILURE_COOLDOWN,
+        };
+        *next_search = Some(Instant::now() + pause);
+        let client = Arc::new(discovered?);
+        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&client);
+        Ok(client)
     }
 }
 
@@ -264,4 +273,73 @@ async fn fetch(
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Json, Router};
+    use futures_util::FutureExt;
+    use serde_json::json;
+    use tokio::{
+        net::TcpListener,
+        sync::{Notify, RwLock},
+        time,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_search_for_keys_delays_no_login_and_begins_again_soon_after_a_failure() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+        let (up, asked) = (Arc::new(RwLock::new(true)), Arc::new(Notify::new()));
+        let metadata = json!({
+            "issuer": url, "authorization_endpoint": format!("{url}/login"),
+            "jwks_uri": format!("{url}/jwks"), "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            // A member of the set of keys, which this answer is as well.
+            "keys": [],
+        });
+        let (is_up, heard) = (Arc::clone(&up), Arc::clone(&asked));
+        let answers = Router::new().fallback(move || {
+            heard.notify_one();
+            let (is_up, metadata) = (Arc::clone(&is_up), metadata.clone());
+            async move {
+                let answer = is_up.read().await.then_some(Json(metadata));
+                answer.ok_or(StatusCode::SERVICE_UNAVAILABLE)
+            }
+        });
+        tokio::spawn(async move { axum::serve(listener, answers).await });
+        let redirect = "http://localhost/callback".to_owned();
+        let provider = Provider::discover(&url, "shop", "secret", redirect).await;
+        let provider = Arc::new(provider.unwrap());
+        let old = provider.client();
+        let after = async |seconds| {
+            time::pause();
+            time::advance(Duration::from_secs(seconds)).await;
+            time::resume();
+        };
+
+        *up.write().await = false;
+        assert!(provider.renewed(&old).await.is_err());
+        *up.write().await = true;
+        let same = provider.renewed(&old).await.ok().unwrap();
+        assert!(Arc::ptr_eq(&same, &old));
+        after(5).await;
+
+        let hung = up.write().await;
+        asked.notified().await;
+        let (searching, from) = (Arc::clone(&provider), Arc::clone(&old));
+        let search = tokio::spawn(async move { searching.renewed(&from).await.ok() });
+        asked.notified().await;
+        assert!(provider.begin_login().now_or_never().is_some());
+        drop(hung);
+        let new = search.await.unwrap().unwrap();
+        assert!(!Arc::ptr_eq(&new, &old));
+        // The next search after a success waits longer.
+        after(59).await;
+        let same = provider.renewed(&new).await.ok().unwrap();
+        assert!(Arc::ptr_eq(&same, &new));
+    }
 }
