@@ -19,7 +19,9 @@ use gatepass::{
 };
 use gatepass_axum::{
     Auth, AuthenticationError, Authenticator, Authority, Credentials, GateLayer, Identity,
-    MasterSecret, MemoryStore, Session, UserUpdate, async_trait, routes,
+    MasterSecret, MemoryStore, Session,
+    UserUpdate::{self, Deleted, Unchanged},
+    async_trait, routes,
 };
 
 #[async_trait]
@@ -47,11 +49,8 @@ impl Authenticator for Django {
     /// gatepass asks before each refresh.
     async fn reload_user(&self, session: &Session) -> Result<UserUpdate, AuthenticationError> {
         let active = self.is_active(session.subject().as_str());
-        Ok(if active.map_err(AuthenticationError::unavailable)? {
-            UserUpdate::Unchanged
-        } else {
-            UserUpdate::Deleted
-        })
+        let active = active.map_err(AuthenticationError::unavailable)?;
+        Ok(if active { Unchanged } else { Deleted })
     }
 }
 

@@ -254,6 +254,10 @@ fn user(token: &CoreIdToken, claims: &CoreIdTokenClaims) -> Result<User, Failed>
     if let Some(sid) = payload.sid {
         login = login.in_session(sid)?;
     }
+    // A user with a session at the provider may have typed the password there long ago.
+    if let Some(time) = claims.auth_time() {
+        login = login.authenticated_at(Timestamp::from_unix_secs(time.timestamp()));
+    }
     let methods = claims.auth_method_refs().into_iter().flatten();
     Ok(User {
         login,
