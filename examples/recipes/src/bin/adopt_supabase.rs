@@ -60,7 +60,7 @@ impl OldTokens for Supabase {
         };
         // The login, not the `iat`, so that a logout everywhere ends the tokens of later refreshes.
         let login = claims.amr.iter().map(|method| method.timestamp).min();
-        // A gate with `Requirements::acr(["aal2"])` asks for a second factor, as a policy did there.
+        // A gate with `Requirements::acr(["aal2"])` asks for a second factor, as a policy did.
         let methods = claims.amr.into_iter().map(|method| method.method);
         let identity = Identity::new(claims.sub)?.amr(methods)?.acr(claims.aal)?;
         let token = OldToken::new(identity)
