@@ -2,8 +2,6 @@
 //! once for each session of Supabase. `SUPABASE_JWT_SECRET=… cargo run -p example-recipes --bin
 //! adopt_supabase`.
 
-use std::error::Error;
-
 use axum::routing::get;
 use gatepass::{Adopt, OldToken, OldTokens, Timestamp};
 use gatepass_axum::{
@@ -12,8 +10,7 @@ use gatepass_axum::{
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 
-/// The claims of Supabase's access tokens, as far as they matter here. `amr` has the logins, and
-/// `aal` is `aal2` after a second factor.
+/// The claims of Supabase's access tokens that matter here. After a second factor, `aal` is `aal2`.
 #[derive(serde::Deserialize)]
 struct Claims {
     sub: String,
@@ -32,10 +29,7 @@ struct Method {
 }
 
 /// A project: its signing key, and what its tokens must say.
-struct Supabase {
-    key: DecodingKey,
-    validation: Validation,
-}
+struct Supabase(DecodingKey, Validation);
 
 impl Supabase {
     /// The project at `url`. `key` is its legacy JWT secret (HS256), or its public key (ES256): an
@@ -45,22 +39,20 @@ impl Supabase {
         validation.set_audience(&["authenticated"]);
         validation.set_issuer(&[format!("{url}/auth/v1")]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        Self { key, validation }
+        Self(key, validation)
     }
 }
 
 #[async_trait]
 impl OldTokens for Supabase {
     async fn identify(&self, token: &str) -> Result<Option<OldToken>, AuthenticationError> {
-        let claims = match decode::<Claims>(token, &self.key, &self.validation) {
-            // The keys `anon` and `service_role` are JWTs as well. A user who has not logged in, an
-            // anonymous one, has the role `authenticated`.
+        let claims = match decode::<Claims>(token, &self.0, &self.1) {
+            // API keys are JWTs with other roles, and anonymous users have the role of all users.
             Ok(jwt) if jwt.claims.role == "authenticated" && !jwt.claims.is_anonymous => jwt.claims,
             _ => return Ok(None),
         };
         // The login, not the `iat`, so that a logout everywhere ends the tokens of later refreshes.
         let login = claims.amr.iter().map(|method| method.timestamp).min();
-        // A gate with `Requirements::acr(["aal2"])` asks for a second factor, as a policy did.
         let methods = claims.amr.into_iter().map(|method| method.method);
         let identity = Identity::new(claims.sub)?.amr(methods)?.acr(claims.aal)?;
         let token = OldToken::new(identity)
@@ -72,7 +64,7 @@ impl OldTokens for Supabase {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let key = DecodingKey::from_secret(std::env::var("SUPABASE_JWT_SECRET")?.as_bytes())?;
     let supabase = Supabase::new("https://abc.supabase.co", key, Algorithm::HS256);
     let until = Timestamp::from_unix_secs(1_830_000_000); // a day in December 2027
@@ -82,8 +74,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()
         .await?;
     let gate = GateLayer::new(&authority).adopt(&authority);
-    let me = async |Auth(pass): Auth| pass.subject().to_string();
-    let me = get(me).route_layer(gate);
+    let me = get(async |Auth(pass): Auth| pass.subject().to_string()).route_layer(gate);
     example_recipes::serve(routes(Endpoints::new(authority)).route("/me", me)).await
 }
 

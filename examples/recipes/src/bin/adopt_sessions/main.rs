@@ -45,7 +45,6 @@ impl Authenticator for Django {
         Err(AuthenticationError::BadCredentials)
     }
 
-    /// gatepass asks before each refresh.
     async fn reload_user(&self, session: &Session) -> Result<UserUpdate, AuthenticationError> {
         let active = self.is_active(session.subject().as_str());
         let active = active.map_err(AuthenticationError::unavailable)?;
