@@ -25,8 +25,8 @@ const NEEDED: &[(&str, &str)] = &[
 
 /// The pages of the examples.
 const PAGES: &[&str] = &[
-    "examples/app/src/page/account.html",
-    "examples/app/src/page/page.html",
+    "examples/full/app/src/page/account.html",
+    "examples/full/app/src/page/page.html",
 ];
 
 /// Makes sure that Chromium, its driver and the libraries that check a page are installed.

@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn the_workspace_has_the_published_crates_alone() {
         let manifest = "[workspace]\nmembers = [\"benches\", \"crates/*\"]\nexclude = [\"x\"]\n\
-            [workspace.dependencies]\nexample-app = { path = \"examples/app\" }\n\
+            [workspace.dependencies]\nexample-app = { path = \"examples/full/app\" }\n\
             test-support = { path = \"tests/support\" }\n\
             gatepass = { version = \"0.1.0\", path = \"crates/gatepass\" }\nbytes = \"1\"\n";
         assert_eq!(

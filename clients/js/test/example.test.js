@@ -8,7 +8,7 @@ const ORIGIN = "http://127.0.0.1:3000";
 
 /** Node would load a `.js` file as CommonJS without a package.json that says otherwise. */
 async function load(name) {
-  const url = new URL(`../../../examples/app/src/page/${name}`, import.meta.url);
+  const url = new URL(`../../../examples/full/app/src/page/${name}`, import.meta.url);
   const text = await readFile(url, "utf8");
   return import(`data:text/javascript,${encodeURIComponent(text)}`);
 }

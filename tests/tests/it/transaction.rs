@@ -20,7 +20,7 @@ use tokio::{net::TcpStream, task::yield_now, time::sleep};
 #[test]
 fn the_page_shows_the_program_that_is_run() {
     let page = include_str!("../../../crates/gatepass/docs/transactions.md");
-    let source = include_str!("../../../examples/axum/examples/transaction.rs");
+    let source = include_str!("../../../examples/full/axum/examples/transaction.rs");
     // Without the documentation at its head.
     let (_, program) = source.split_once("\n\n").unwrap();
     assert!(

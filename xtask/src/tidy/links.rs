@@ -251,7 +251,7 @@ mod tests {
     fn assert_found(path: &str, good: &str, bad: &str, whats: &[&str]) {
         let files = tree_files();
         let others = [
-            "examples/app/page.png",
+            "examples/full/app/page.png",
             "crates/gatepass/src/model/ids.rs",
             "tests/src/nodes.rs",
         ];
@@ -268,7 +268,7 @@ mod tests {
         assert_found(
             "docs/book/src/b.md",
             "[a](a.md#a-page) [b](../../../README.md#two-again) [c](../../../README.md#one-1)\n\
-             [d](a.md#set) ![e](../../../examples/app/page.png) [f](https://g.example/h#i)\n\
+             [d](a.md#set) ![e](../../../examples/full/app/page.png) [f](https://g.example/h#i)\n\
              [j](../../../examples/) [k](mailto:l@m.example)\n\
              [n](https://github.com/gatepass-rs/gatepass/blob/main/README.md#two-again)\n",
             "[a](b.md)\n[c](a.md#b-page) [d](../../../../e)\n[f]: ../README.md\n\

@@ -38,7 +38,7 @@ use crate::{
 ///
 /// A client that hangs up should give its place to others. axum, warp and tonic then drop this
 /// trait's future. actix-web goes on with it, unless the server has `h1_allow_half_closed(false)`.
-/// The example application does all of this in `examples/app/src/users.rs`.
+/// The example application does all of this in `examples/full/app/src/users.rs`.
 ///
 /// ```
 /// use gatepass::{

@@ -89,7 +89,7 @@ impl Asset {
         Self::new(
             "/assets/gatepass.js",
             JAVASCRIPT,
-            include_str!("../../../clients/js/gatepass.js"),
+            include_str!("../../../../clients/js/gatepass.js"),
         ),
         Self::new("/assets/icon.svg", SVG, include_str!("page/icon.svg")),
     ];

@@ -261,7 +261,7 @@ async fn settings_that_are_refused_leave_no_file_behind() {
 fn a_key_of_any_kind_signs_as_its_name_says_or_as_is_usual() {
     let keys = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../../crates/gatepass/tests/keys"
+        "/../../../crates/gatepass/tests/keys"
     );
     for (given, signs) in [
         ("ed25519.pem", "EdDSA"),
