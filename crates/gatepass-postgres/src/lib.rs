@@ -29,10 +29,10 @@
 //!
 //! Transactions don't become visible in the order of their numbers. So a reader's place in the log
 //! is a snapshot: the set of transactions that were over when it read. It next gets all entries of
-//! transactions outside that set. So it misses no entry that commits late, and late commits delay
-//! no other entry. The set also leaves out numbers that a crash may make the server use again. A
-//! place also names the log, the database cluster and its timeline: after a failover or a restore,
-//! the reader starts again.
+//! transactions outside that set. The reader thus misses no entry that commits late, and
+//! late commits delay no other entry. The set also leaves out numbers that a crash may make the
+//! server use again. A place also names the log, the database cluster and its timeline: after a
+//! failover or a restore, the reader starts again.
 //!
 //! A pull reads only rows that the reader has not seen. A transaction that stays open anywhere in
 //! the cluster, for example a backup, does not change that.

@@ -427,8 +427,8 @@ pub trait SessionStore: RevocationLog {
     /// Looks at about `limit` sessions, from the beginning or after the place `after`. Returns the
     /// sessions that `filter` matches at the store's time ([`SessionFilter::matches`]).
     ///
-    /// The store decides on the order, which must not change. So it sorts by facts that a session
-    /// keeps, such as its beginning and its id.
+    /// The store decides on the order, which must not change. For example, it sorts by facts
+    /// that a session keeps, such as its beginning and its id.
     ///
     /// A session that matches from the first call to the last is in exactly one part. This also
     /// holds if the caller continues from [`SessionFilter::cursor_behind`] a session in the middle

@@ -8,8 +8,8 @@
 //! deceive a node.
 //!
 //! A starting node writes its first heartbeat before it loads the log. If another node reads the
-//! heartbeats and doesn't find the starting node, the starting node loads the log later. So it
-//! loads everything that was committed before that read.
+//! heartbeats and doesn't find the starting node, the starting node loads the log later. It
+//! then loads everything that was committed before that read.
 //!
 //! Heartbeats can get lost, if a store loses writes that it acknowledged. A node therefore
 //! remembers the nodes that it has seen, and checks that its own question is still there.

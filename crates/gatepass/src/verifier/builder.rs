@@ -422,9 +422,9 @@ macro_rules! verifier_setters {
         ///
         /// It is never right for actions that can't be undone. Routes that ask for
         /// [`Staleness::Strict`](crate::Staleness::Strict), or for a bound of their own, keep
-        /// answering 503. So does a node whose clock was set back, because it doesn't know how old
-        /// its data is. When a node begins to judge so, it logs `denylist.judging_stale` as a
-        /// warning. [`Health`](crate::Health) says that the lease is over, and how long ago the
+        /// answering 503. A node whose clock was set back also answers 503, because it doesn't know
+        /// how old its data is. When a node begins to judge so, it logs `denylist.judging_stale` as
+        /// a warning. [`Health`](crate::Health) says that the lease is over, and how long ago the
         /// last pull was.
         ///
         /// The setting always has a bound: a node that is cut off for good, and that no operator

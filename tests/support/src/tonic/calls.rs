@@ -1,5 +1,5 @@
-//! A client that knows only paths and message types. So it can send calls that no generated client
-//! can.
+//! A client that knows only paths and message types. It can send calls that no generated
+//! client can.
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
 use ::tonic::{
