@@ -4,8 +4,7 @@ use super::{File, Finding};
 use crate::metadata::Metadata;
 
 const ONE_NAME: &str = "One name for one thing: access token, session, denylist, allow-list.";
-const RETIRED: &str =
-    "A name that was given up stays away: CHANGELOG.md says which one it has now.";
+const RETIRED: &str = "A name that was given up stays away: write the one that replaced it.";
 const SELF_CONTAINED: &str =
     "The repository explains itself: it refers to nothing that its reader does not have.";
 const ENDS: &str =
@@ -52,7 +51,7 @@ fn terms(file: &File) -> Vec<Finding> {
 /// Finds former names of gatepass's types, alone or at the beginning of a longer name. The capital
 /// distinguishes them from the usual words, so no sentence can begin with such a word.
 fn retired(file: &File) -> Vec<Finding> {
-    // The changelog says what each name became. Other languages have their own names.
+    // The changelog of a release may say what a name became. Other languages have their own names.
     let checked = [".rs", ".md"].iter().any(|end| file.path.ends_with(end));
     if !checked || file.path == "CHANGELOG.md" {
         return Vec::new();
