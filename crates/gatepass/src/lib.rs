@@ -33,45 +33,59 @@ pub mod inspect {
 
 /// Guides, one for each subject.
 pub mod docs {
+    /// WebSockets, event streams and gRPC streams that end with their session.
     #[doc = include_str!("../docs/connections.md")]
     pub mod connections {}
 
+    /// Each default and its reason.
     #[doc = include_str!("../docs/defaults.md")]
     pub mod defaults {}
 
+    /// The events in the log, and the metrics.
     #[doc = include_str!("../docs/events.md")]
     pub mod events {}
 
+    /// Access tokens of other issuers, such as Keycloak, Auth0 or Entra.
     #[doc = include_str!("../docs/issuers.md")]
     pub mod issuers {}
 
+    /// The steps after a leak of a secret, a key, a token or a backup.
     #[doc = include_str!("../docs/leaks.md")]
     pub mod leaks {}
 
+    /// The migration of an application from another system, without logging out its users.
     #[doc = include_str!("../docs/moving_in.md")]
     pub mod moving_in {}
 
+    /// A service on several nodes: the bound on revocations, the choice of a store, and failures.
     #[doc = include_str!("../docs/nodes.md")]
     pub mod nodes {}
 
+    /// Reverse proxies, heartbeats, the sessions of all users, `gatepass doctor`, and alerts.
     #[doc = include_str!("../docs/operating.md")]
     pub mod operating {}
 
+    /// The speed of gatepass, and the cost of many nodes.
     #[doc = include_str!("../docs/performance.md")]
     pub mod performance {}
 
+    /// Roles and claims that change while sessions go on, and staff who act as a user.
     #[doc = include_str!("../docs/rights.md")]
     pub mod rights {}
 
+    /// Trust, the attacks that gatepass prevents, and the risks that remain.
     #[doc = include_str!("../docs/threats.md")]
     pub mod threats {}
 
+    /// Ends of sessions, and changes of their rights, that commit with your own data.
     #[doc = include_str!("../docs/transactions.md")]
     pub mod transactions {}
 
+    /// The versions of other crates and of Rust that work with gatepass.
     #[doc = include_str!("../docs/versions.md")]
     pub mod versions {}
 
+    /// The requests that clients send, the answers, and the refusals.
     #[doc = include_str!("../docs/wire.md")]
     pub mod wire {}
 }

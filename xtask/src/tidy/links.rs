@@ -142,7 +142,12 @@ fn is_shown_by_rustdoc(file: &File) -> bool {
     let mut parts = file.path.split('/');
     let is_crate = parts.next() == Some("crates");
     let place = parts.nth(1);
-    file.is_rust() || (is_crate && matches!(place, Some("docs" | "README.md")))
+    let is_page = match place {
+        // The list of the pages is for readers of the files.
+        Some("docs") => !is_readme(file),
+        place => place == Some("README.md"),
+    };
+    file.is_rust() || (is_crate && is_page)
 }
 
 /// The front page of a crate, which crates.io and GitHub show as well.
@@ -319,6 +324,19 @@ mod tests {
             &[
                 "a link to the item gatepass::docs::nodes",
                 "a link to the file docs/nodes.md",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_list_of_the_pages_links_to_files_and_not_to_items() {
+        assert_found(
+            "crates/gatepass/docs/README.md",
+            "[a](nodes.md#the-bound) [b](../src/model/ids.rs)\n",
+            "[a](nodes.md#bound) [b](crate::docs::nodes)\n",
+            &[
+                "crates/gatepass/docs/nodes.md has no heading #bound",
+                "a link to the item crate::docs::nodes",
             ],
         );
     }

@@ -24,6 +24,7 @@ mod lifetimes;
 mod managing;
 mod observe;
 mod outage;
+mod pages;
 mod refresh;
 mod revocation;
 mod services;

@@ -119,7 +119,7 @@ fn each_alert_says_what_happens_and_what_to_do() {
 fn each_alert_has_a_row_in_the_documentation() {
     let rules = ALERTS.lines().map(str::trim);
     let rules = rules.filter_map(|line| line.strip_prefix("- alert: "));
-    let (_, table) = OPERATING.split_once("## Each alert").unwrap();
+    let (_, table) = OPERATING.split_once("\n### Each alert\n").unwrap();
     let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
     let explained = rows.filter_map(|row| {
         let cells = Vec::from_iter(row.split(" | "));
