@@ -62,8 +62,8 @@ xflags::xflags! {
         /// Measure the speed of gatepass and of the libraries that it is compared with, and write a
         /// report to `benches/report`.
         cmd bench {
-            /// Measure only these parts: verify, sign, denylist, http, stores, growth, peers,
-            /// scale.
+            /// Measure only these parts: verify, sign, denylist, http, stores, growth, rights,
+            /// streams, peers, scale.
             repeated part: String
             /// Measure for two minutes only, and write no report.
             optional --quick

@@ -31,7 +31,7 @@ use crate::{
 /// 2. a request that passes goes on, with the [`AuthState`](gatepass::wire::AuthState) in its
 ///    extensions, where the extractors find it;
 /// 3. the gate answers any other request, as RFC 6750 §3 says, and the request never reaches the
-///    handler. If the gate doesn't know the revocations freshly enough to judge, it answers 503.
+///    handler. If the gate's revocation data is too old, it answers 503.
 ///
 /// If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
 /// `Cache-Control` of its own, and can [refresh the cookies](Gate::auto_refresh).
@@ -42,10 +42,10 @@ use crate::{
 ///
 /// # Deployment caveat
 ///
-/// Middleware guards everything that you wrap in it. A gate on a route guards that route alone: for
-/// an unknown path or method, strangers get 404 or 405, like every client. A gate on a resource
-/// also guards the methods that the resource doesn't have. A gate on an app or a scope also guards
-/// unknown paths below it: strangers get 401 there.
+/// Middleware guards everything that you wrap in it. A gate on a route guards only that route. For
+/// an unknown path or method, every client gets 404 or 405, with or without a token. A gate on a
+/// resource also guards the methods that the resource doesn't have. A gate on an app or a scope
+/// also guards unknown paths below it: strangers get 401 there.
 ///
 /// # Example
 ///

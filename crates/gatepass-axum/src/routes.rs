@@ -26,8 +26,6 @@ use crate::{gate::head, rejection::AuthRejection};
 /// gatepass knows the address of a client, or of the proxy before it, only if you serve the router
 /// with [`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info).
 ///
-/// Merge it beside the guarded routes, and not below their gate: a login needs no token.
-///
 /// # Panics
 ///
 /// [`Router::merge`] panics if your router has a route of the same path.

@@ -25,7 +25,7 @@ use crate::{
 /// Makes keys and secrets for gatepass, shows the content of a token, prints key sets, lists and
 /// ends sessions, and finds faults of a store and its nodes
 ///
-/// Exits with 0 if all is well, with 1 if not, and with 2 if you called it wrongly.
+/// Exits with 0 if all is well, with 1 if not, and with 2 if the arguments are wrong.
 #[derive(Debug, Parser)]
 #[command(name = "gatepass", version)]
 pub(crate) struct Args {
@@ -68,8 +68,8 @@ enum Command {
 
     /// Find faults of a store and of the nodes that use it
     ///
-    /// It changes nothing, and knows only nodes that leave heartbeats. Exits with 0 if you need to
-    /// do nothing, with 1 if there is something to do, and with 2 if you called it wrongly.
+    /// It changes nothing, and sees only nodes that leave heartbeats. Exits with 0 if there is
+    /// nothing to do, with 1 if there is something to do, and with 2 if the arguments are wrong.
     Doctor {
         #[command(flatten)]
         store: StoreArgs,
@@ -85,8 +85,8 @@ enum Command {
 
     /// List, show, count and end the sessions in a store
     ///
-    /// All but `end` only read. Exits with 0 if it did what you asked, with 1 if not, and with 2 if
-    /// you called it wrongly.
+    /// All commands except `end` only read. Exits with 0 if it did what you asked, with 1 if not,
+    /// and with 2 if the arguments are wrong.
     Sessions {
         #[command(flatten)]
         store: StoreArgs,

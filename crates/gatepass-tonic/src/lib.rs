@@ -39,8 +39,8 @@
 //! # Interceptors
 //!
 //! The gate isn't an `Interceptor`, because an interceptor is synchronous and the gate may have to
-//! wait. For example, it waits for the store if a method requires strict knowledge of revocations.
-//! An interceptor behind the gate finds the [`AuthState`] in the extensions.
+//! wait. For example, it waits for the store if a method requires `Staleness::Strict`. An
+//! interceptor behind the gate finds the [`AuthState`] in the extensions.
 //!
 //! # In a test
 //!

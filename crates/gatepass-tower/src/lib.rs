@@ -7,7 +7,7 @@
 //! 1. the gate verifies the one access token and checks the requirements of the route;
 //! 2. a request that passes goes on, with the [`AuthState`] in its extensions;
 //! 3. the gate answers any other request, as RFC 6750 §3 says, and the request never reaches the
-//!    service. If the gate doesn't know the revocations freshly enough to judge, it answers 503.
+//!    service. If the gate's revocation data is too old, it answers 503.
 //!
 //! If tokens travel in cookies, the gate adds `Cache-Control: private` to a response that has no
 //! `Cache-Control` of its own. It can also refresh the cookies (`auto_refresh`) and send browsers

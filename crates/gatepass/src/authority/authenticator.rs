@@ -69,12 +69,13 @@ pub trait Authenticator: Send + Sync + 'static {
     /// asks, as far as it is known. gatepass has counted the attempt by then
     /// ([`LoginThrottle`](crate::LoginThrottle)).
     ///
-    /// There may be no password, if the request has other members: for example, a one-time code.
-    /// Refuse such a login unless you have checked those members.
+    /// If the request has other members, such as a one-time code, there may be no password. Refuse
+    /// a login without a password unless you have checked those members.
     ///
     /// # Errors
     ///
-    /// [`AuthenticationError`]. Take care to distinguish a refusal from a database that is down.
+    /// [`AuthenticationError`]. Return `BadCredentials` only if you know that the credentials are
+    /// wrong. If the database is down, return `Unavailable`.
     async fn authenticate(
         &self,
         credentials: &Credentials,
@@ -115,9 +116,9 @@ pub trait Authenticator: Send + Sync + 'static {
     /// token. gatepass also calls it before each answer without a rotation: for example, to a retry
     /// or a second tab.
     ///
-    /// The default says that nothing has changed. Override it if users can be deleted, locked or
-    /// given other scopes while they are logged in: without it such a user stays logged in, with
-    /// the scopes of the login, until the session ends. Or call
+    /// The default says that nothing has changed. Override it if you can delete a user, lock a user
+    /// or change a user's scopes. Otherwise such a user stays logged in, with the scopes of the
+    /// login, until the session ends. Or call
     /// [`Authority::logout_all`](crate::Authority::logout_all) whenever you change a user.
     ///
     /// # Errors

@@ -311,10 +311,10 @@ impl Authority {
             .await
     }
 
-    /// Logs a user in with credentials for `client`: the password grant (RFC 6749 §4.3). Use it for
-    /// first-party clients only (RFC 9700 §2.4 forbids it to others). The session gets `scopes`,
-    /// which the user must have, or else all scopes of the user. It never gets more than the
-    /// requested scopes later.
+    /// Logs a user in with credentials for `client`: the password grant (RFC 6749 §4.3). Use it
+    /// only for your own clients, because the client learns the password. RFC 9700 §2.4 forbids
+    /// this grant altogether. The session gets `scopes`, which the user must have, or else all
+    /// scopes of the user. It never gets more than the requested scopes later.
     ///
     /// # Errors
     ///

@@ -130,7 +130,7 @@ impl AuthorityBuilder {
         self
     }
 
-    /// How long a session lasts at most, however much it is used. Default 90 days.
+    /// The maximum lifetime of a session, even if a client uses it all the time. Default 90 days.
     pub fn absolute_ttl(mut self, ttl: Duration) -> Self {
         self.absolute_ttl = ttl;
         self
@@ -171,11 +171,11 @@ impl AuthorityBuilder {
 
     /// Allows a store that other issuers, audiences or master secrets also use.
     ///
-    /// The store remembers each of them. So a node whose configuration differs from the others by
-    /// mistake fails at start with [`BuildError::SharedStore`] or [`BuildError::OtherSecret`]. Call
-    /// this once, for the second service, or when you put a new master secret in place without
-    /// keeping the old one. The store remembers all of them for good, so it doesn't stop a node
-    /// that still has an old secret.
+    /// The store remembers each of them. If the configuration of a node differs by mistake, the
+    /// node therefore fails at start with [`BuildError::SharedStore`] or
+    /// [`BuildError::OtherSecret`]. Call this once, for the second service, or when you put a new
+    /// master secret in place without keeping the old one. The store remembers all of them for
+    /// good, so it doesn't stop a node that still has an old secret.
     ///
     /// Services with different issuers don't see each other's sessions: `logout_all` of one ends
     /// none of the other. Services with one issuer and different audiences share their users:

@@ -238,8 +238,8 @@ impl Replica {
         status
     }
 
-    /// Whether a token is revoked that another issuer issued to this account at this time. Does not
-    /// wait, however old the replica is.
+    /// Whether a token that another issuer issued to this account at this time is revoked. This
+    /// doesn't wait, even if the replica is old.
     pub(crate) fn has_cut_off(&self, account: AccountId, issued_at: Timestamp) -> bool {
         self.entries.has_cut_off(account, issued_at)
     }

@@ -12,7 +12,7 @@ use crate::{
 
 /// The keys of an issuer at one time: at most one signs, and all verify.
 ///
-/// To change the signing key without refusing users:
+/// To change the signing key without refusing valid tokens:
 ///
 /// 1. Add the new key with [`announce`](Self::announce) on every node, and wait until all nodes
 ///    have it.

@@ -27,7 +27,7 @@ pub struct ReusePolicy {
     /// How long gatepass still accepts the last refresh token that was spent, because the answer
     /// with the next one may have been lost on the way. Zero turns this off. Default 1 h.
     pub recovery: Duration,
-    /// The reaction to a spent refresh token that is covered by neither. Default
+    /// The reaction to a spent refresh token that neither `overlap` nor `recovery` covers. Default
     /// [`OnReuse::EndSession`].
     pub on_reuse: OnReuse,
 }
@@ -113,7 +113,7 @@ pub struct Presenter<'a> {
 /// | is ahead, and this generation was spent at most `overlap` ago | replay |
 /// | is one ahead, this generation was spent at most `recovery` ago and was not itself recovered | recover |
 /// | is ahead | reuse |
-/// | is behind: the store lost writes, since we did issue the token | advance past it |
+/// | is behind: gatepass has issued the token, so the store has lost writes | advance past it |
 ///
 /// Because of the fourth row, a session rotates only once within `overlap`. For example, five tabs
 /// refresh one after the other. The second to fifth tab get the same token as the first, and a

@@ -260,9 +260,9 @@ impl Session {
         }
     }
 
-    /// The time from which the store may remove the row. gatepass then refuses the session's
-    /// refresh token with or without the row, and no access token can be valid, by any tolerated
-    /// clock.
+    /// The time from which the store may remove the row. From then on gatepass refuses the
+    /// session's refresh token even without the row. No access token of the session can be valid,
+    /// by any clock within the tolerance.
     #[must_use]
     pub fn purge_at(&self) -> Timestamp {
         let needed_until = match self.ended {

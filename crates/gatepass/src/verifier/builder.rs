@@ -360,10 +360,10 @@ macro_rules! verifier_setters {
         /// Believes these reverse proxies about the addresses of clients. Default: none, so a
         /// client's address is the address of its connection.
         ///
-        /// Behind a proxy, all clients have the proxy's address until you set this, and the list of
-        /// sessions and the log show it. The bounds on logins count private addresses only if this
-        /// is set. If clients reach your service from private addresses without a proxy, set
-        /// [`TrustedProxies::none`](crate::TrustedProxies::none).
+        /// Behind a proxy, all clients have the proxy's address until you set this. The list of
+        /// sessions and the log then show the proxy. gatepass counts attempts to log in by private
+        /// address only if you have set this. If clients reach your service from private addresses
+        /// without a proxy, set [`TrustedProxies::none`](crate::TrustedProxies::none).
         ///
         /// ```
         /// use gatepass::{AuthorityBuilder, InvalidProxies, TrustedProxies};
@@ -413,12 +413,11 @@ macro_rules! verifier_setters {
         /// `max_staleness` is over.
         ///
         /// This is right if an outage of the store must not become an outage of the service, and if
-        /// a logout may take effect only when the access token expires. Services that verify tokens
-        /// without asking a store have the same guarantee. The setting gives up the bound on
-        /// staleness when you need it most: an attacker who can cut a node off from its store can
-        /// use tokens there that were revoked elsewhere. Sessions can neither begin nor be
-        /// refreshed meanwhile. So a value above `access_ttl` helps only nodes that are cut off
-        /// while others are not.
+        /// a logout may take effect only when the access token expires. A service that verifies
+        /// tokens with a JWT library has the same guarantee. The setting gives up the bound when
+        /// you need it most. An attacker who can cut a node off from its store can use tokens there
+        /// that were revoked elsewhere. During the outage, clients can't log in or refresh. So a
+        /// value above `access_ttl` helps only if some nodes still reach the store.
         ///
         /// It is never right for actions that can't be undone. Routes that ask for
         /// [`Staleness::Strict`](crate::Staleness::Strict), or for a bound of their own, keep
@@ -427,9 +426,8 @@ macro_rules! verifier_setters {
         /// a warning. [`Health`](crate::Health) says that the lease is over, and how long ago the
         /// last pull was.
         ///
-        /// The setting always has a bound: a node that is cut off for good, and that no operator
-        /// looks after, must stop judging by stale revocations at some time. At least
-        /// `max_staleness`, at most 1 day.
+        /// The value must be between `max_staleness` and 1 day. A limit is needed because a node
+        /// may be cut off for good without an operator noticing.
         pub fn danger_judge_by_stale_revocations(mut self, at_most: Duration) -> Self {
             self.settings.danger_stale = Some(at_most);
             self
@@ -484,11 +482,11 @@ macro_rules! verifier_setters {
         /// 25,000 tokens: those of the users who are active on a busy node at one time. 0 turns the
         /// cache off.
         ///
-        /// The cache remembers that a token's signature and claims were good, and saves most of the
-        /// time that an RSA, ECDSA or EdDSA signature takes. gatepass checks the time, revocations
-        /// and the requirements of the route again for each request. A token that a secret signed
-        /// (HS256) never enters, since verifying it again costs little. The cache allocates memory
-        /// as tokens come in. When it is full, it evicts tokens.
+        /// The cache remembers that a token's signature and claims were valid. This saves most of
+        /// the time that an RSA, ECDSA or EdDSA signature takes. For each request, gatepass still
+        /// checks the time, the revocations and the requirements of the route. Tokens that a secret
+        /// signed (HS256) aren't cached, since verifying them again costs little. The cache
+        /// allocates memory as tokens come in. When it is full, it evicts tokens.
         ///
         /// For example, a service with 100,000 active users to a node gives it 150 MiB:
         /// `.token_cache(150 << 20)`. The counters `gatepass_token_cache_hits_total` and

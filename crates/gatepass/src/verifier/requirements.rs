@@ -27,7 +27,7 @@ pub struct Requirements {
     pub(crate) scopes: Scopes,
     pub(super) max_age: Option<Duration>,
     pub(super) amr: Vec<String>,
-    /// `None` allows any class, and also none.
+    /// `None` allows any class, and tokens without one.
     pub(super) acr: Option<Vec<String>>,
     pub(super) staleness: Staleness,
     pub(super) own_issuer: bool,
@@ -158,9 +158,9 @@ impl Requirements {
         self
     }
 
-    /// Combines two requirements: all of the scopes and methods, the classes that both allow, the
-    /// shorter `max_age`, the fresher revocation data, and the own issuer if one of them asks for
-    /// it. The route is [`optional`](Self::optional) or [`open`](Self::open) only if both are.
+    /// Combines two requirements, so that a token must meet both. For example, it must have the
+    /// scopes of both, and the shorter `max_age` holds. The route is [`optional`](Self::optional)
+    /// or [`open`](Self::open) only if both are.
     ///
     /// ```
     /// use gatepass::{Requirements, Scopes, Staleness};

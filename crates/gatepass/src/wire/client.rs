@@ -82,8 +82,8 @@ impl Client {
     }
 
     /// Lets the client log users in with their passwords (RFC 6749 §4.3). Use it only for the
-    /// service's own apps. RFC 9700 §2.4 forbids it for all other clients, because they would learn
-    /// the passwords.
+    /// service's own apps, because the client learns the passwords. RFC 9700 §2.4 forbids this
+    /// grant altogether.
     #[must_use]
     pub fn password_grant(mut self) -> Self {
         self.password_grant = true;

@@ -41,8 +41,7 @@ pub(crate) fn greeting(
         greeting.push_str(&format!("  Log in as {}.\n", users.join(", ")));
     }
     greeting.push_str(&format!("  {}\n", sessions(&settings.store)));
-    greeting
-        .push_str("  --curl also prints lines to paste into a terminal, --help all settings.\n");
+    greeting.push_str("  --curl also prints commands to paste. --help lists all settings.\n");
 
     let (issuer, here) = (&settings.issuer, format!("http://{address}"));
     // An issuer that was chosen has its reasons, such as a proxy in front.

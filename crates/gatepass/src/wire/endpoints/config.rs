@@ -190,7 +190,7 @@ impl EndpointsBuilder {
 
     /// Lets the application's own client, which has no secret, log users in at the token endpoint
     /// with their passwords (RFC 6749 §4.3). For other clients, see [`Client::password_grant`]. Off
-    /// by default, because RFC 9700 §2.4 forbids it to clients that can redirect users instead.
+    /// by default, because the client learns the passwords, and RFC 9700 §2.4 forbids this grant.
     pub fn password_grant(mut self) -> Self {
         self.own_client = self.own_client.password_grant();
         self

@@ -1,8 +1,8 @@
 //! A move from Django's table of sessions that logs out no browser: the first page that a browser
 //! asks for sets gatepass's cookies. Run `SECRET_KEY=… cargo run -p example-recipes --bin
-//! adopt_sessions` where Django's `db.sqlite3` is.
-//! This is the second step of the move: Django's login and logout are gone. Or a logout there would
-//! leave gatepass's session, and the browser's next user would be served as the last one.
+//! adopt_sessions` where Django's `db.sqlite3` is. This is the second step of the move: Django's
+//! login and logout are gone. Otherwise a logout in Django would leave gatepass's session alive,
+//! and the next user of the browser would act as the previous one.
 
 mod django;
 #[cfg(test)]
