@@ -19,6 +19,15 @@ use crate::{
 /// [`Authority::replace_secrets`](crate::Authority::replace_secrets). If a secret has leaked, leave
 /// it out at once. Its users must log in again.
 ///
+/// # Attempts to log in
+///
+/// gatepass counts attempts to log in ([`LoginThrottle`](crate::LoginThrottle)) under hashes that
+/// are made with the active secret. So when the active secret changes, the counts begin again, and
+/// gatepass no longer knows from which addresses users have logged in. Until a user's next login,
+/// strangers who guess at the user's name can delay that login at every address. While some nodes
+/// use the old secret and some the new one, a guesser gets the free attempts of each. So take the
+/// second step on all nodes within a short time. The field `name_hash` of the log changes as well.
+///
 /// ```
 /// use gatepass::{MasterSecret, Timestamp, keys::SecretSet};
 ///
