@@ -92,7 +92,8 @@ xflags::xflags! {
             optional --dry-run
         }
 
-        /// Build the documentation of the published crates as docs.rs does, and fail on warnings.
+        /// Render the guide, build the documentation of the published crates as docs.rs does, and
+        /// fail on warnings and on dead links of the guide.
         cmd docs {}
 
         /// Check that the published crates compile with the oldest versions of their dependencies

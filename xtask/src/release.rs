@@ -9,7 +9,9 @@ use xshell::{Shell, cmd};
 use crate::{
     docs,
     metadata::{self, Metadata, Package},
+    program::Missing,
     progress::Steps,
+    tools,
 };
 
 /// Checks the crates, packages them, and builds the packages outside of the workspace.
@@ -21,6 +23,8 @@ pub(crate) fn run(sh: &Shell, dry_run: bool) -> anyhow::Result<()> {
         "publishing needs a token of crates.io, and is a person's step: RELEASING.md has the \
          commands. `cargo xtask release --dry-run` does all that comes before it"
     );
+    // The step that needs this tool comes last, after minutes.
+    tools::MDBOOK.ready(sh, Missing::Reported)?;
     let metadata = Metadata::read(sh)?;
     let packages = order::of(metadata.published())?;
     let mut steps = Steps::new("release", 4);
@@ -39,7 +43,7 @@ pub(crate) fn run(sh: &Shell, dry_run: bool) -> anyhow::Result<()> {
     ));
     let packaged = package(sh, &packages);
 
-    steps.next("the documentation");
+    steps.next("the guide and the documentation");
     let documented = docs::run(sh);
     steps.done();
 

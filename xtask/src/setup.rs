@@ -37,6 +37,7 @@ pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
         tools::CARGO_HACK,
         tools::CARGO_DENY,
         tools::CARGO_SHEAR,
+        tools::MDBOOK,
     ];
     // It takes longest to compile, and has nothing to do before that.
     if semver::last_release(sh).is_some() {

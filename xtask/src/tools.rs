@@ -58,6 +58,14 @@ pub(crate) const CARGO_SEMVER_CHECKS: Tool = Tool {
     from: Registry::Crates,
 };
 
+/// Renders the guide.
+pub(crate) const MDBOOK: Tool = Tool {
+    name: "mdbook",
+    version: "0.5.4",
+    ask: &["--version"],
+    from: Registry::Crates,
+};
+
 /// Finds misspelt words.
 pub(crate) const TYPOS: Tool = Tool {
     name: "typos",
@@ -162,8 +170,10 @@ impl Tool {
         Ok(())
     }
 
+    /// Whether an answer names this version, with or without a `v`.
     fn is_this(&self, answer: &str) -> bool {
-        answer.split_whitespace().next_back() == Some(self.version)
+        let last = answer.split_whitespace().next_back();
+        last.is_some_and(|last| last.strip_prefix('v').unwrap_or(last) == self.version)
     }
 
     fn root(&self, sh: &Shell) -> anyhow::Result<PathBuf> {
@@ -185,5 +195,7 @@ mod tests {
         for answer in ["cargo-deny 0.1.0", "", "cargo-deny"] {
             assert!(!CARGO_DENY.is_this(answer), "{answer}");
         }
+        assert!(MDBOOK.is_this(&format!("mdbook v{}\n", MDBOOK.version)));
+        assert!(!MDBOOK.is_this("mdbook v0.4.0\n"));
     }
 }
