@@ -86,7 +86,8 @@ xflags::xflags! {
             optional --baseline baseline: String
         }
 
-        /// Do everything for a release except the upload: checks, packages and documentation.
+        /// Do everything for a release except the upload: checks, packages, the command line tool
+        /// and documentation.
         cmd release {
             /// Required, because only a person publishes.
             optional --dry-run
