@@ -1,4 +1,5 @@
-//! `cargo xtask docs`: builds the documentation as docs.rs does, with every warning as an error.
+//! `cargo xtask docs`: renders the guide, and builds the documentation as docs.rs does, with every
+//! warning as an error.
 //!
 //! docs.rs uses a nightly rustdoc, with all features and `--cfg docsrs` (each manifest says so).
 //! The crates then turn on `doc_cfg`, which shows on each item the feature that it needs. A stable
@@ -6,9 +7,12 @@
 //! variable for rustdoc alone. Build scripts of dependencies also read it, so cargo would otherwise
 //! compile all dependencies again.
 
+mod guide;
+
 use std::{
+    collections::BTreeMap,
     env, fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
@@ -18,7 +22,9 @@ use xshell::{Shell, cmd};
 
 use crate::{
     metadata::{self, Metadata, Package},
+    program::Missing,
     progress::Steps,
+    tools,
 };
 
 /// Features that select an implementation of the whole crate, and add no item.
@@ -33,17 +39,20 @@ const ATTRIBUTE: &str = "#![cfg_attr(docsrs, feature(doc_cfg))]";
 /// Set while cargo calls this program as its rustdoc.
 const AS_RUSTDOC: &str = "XTASK_AS_RUSTDOC";
 
-/// Builds the documentation of each published crate separately.
+/// Renders the guide, and builds the documentation of each published crate separately.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
+    let mdbook = tools::MDBOOK.ready(sh, Missing::Reported)?;
     let metadata = Metadata::read(sh)?;
-    let directory = metadata::target_directory(sh)?.join("doc");
+    let target = metadata::target_directory(sh)?;
+    let directory = target.join("doc");
     let mut packages: Vec<&Package> = metadata.published().collect();
     // The documentation of a program has the program's name, and can overwrite the documentation of
     // a library with the same name. Keep the library's.
     packages.sort_by_key(|package| package.has_library());
 
-    let mut steps = Steps::new("docs", packages.len());
-    let mut findings = Vec::new();
+    let mut steps = Steps::new("docs", 1 + packages.len());
+    steps.next("the guide");
+    let mut findings = guide::render(sh, &mdbook, &target.join("book"))?;
     for package in packages {
         steps.next(&package.name);
         findings.extend(settings(package));
@@ -56,9 +65,9 @@ pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
         if !root.lines().any(|line| line == ATTRIBUTE) {
             findings.push(format!("{}: lib.rs has no line {ATTRIBUTE}", package.name));
         }
-        let mut pages = String::new();
+        let mut pages = BTreeMap::new();
         read_pages(&directory.join(package.name.replace('-', "_")), &mut pages)?;
-        findings.extend(unshown(package, &pages));
+        findings.extend(unshown(package, &String::from_iter(pages.into_values())));
     }
     steps.done();
     anyhow::ensure!(findings.is_empty(), "{}", findings.join("\n"));
@@ -114,7 +123,8 @@ fn settings(package: &Package) -> Option<String> {
     })
 }
 
-fn read_pages(directory: &Path, pages: &mut String) -> anyhow::Result<()> {
+/// Reads all pages below a directory.
+fn read_pages(directory: &Path, pages: &mut BTreeMap<PathBuf, String>) -> anyhow::Result<()> {
     let entries = fs::read_dir(directory);
     for entry in entries.with_context(|| format!("no documentation in {}", directory.display()))? {
         let path = entry?.path();
@@ -124,7 +134,8 @@ fn read_pages(directory: &Path, pages: &mut String) -> anyhow::Result<()> {
             .extension()
             .is_some_and(|extension| extension == "html")
         {
-            pages.push_str(&fs::read_to_string(path)?);
+            let page = fs::read_to_string(&path)?;
+            pages.insert(path, page);
         }
     }
     Ok(())

@@ -86,13 +86,15 @@ xflags::xflags! {
             optional --baseline baseline: String
         }
 
-        /// Do everything for a release except the upload: checks, packages and documentation.
+        /// Do everything for a release except the upload: checks, packages, the command line tool
+        /// and documentation.
         cmd release {
             /// Required, because only a person publishes.
             optional --dry-run
         }
 
-        /// Build the documentation of the published crates as docs.rs does, and fail on warnings.
+        /// Render the guide, build the documentation of the published crates as docs.rs does, and
+        /// fail on warnings and on dead links of the guide.
         cmd docs {}
 
         /// Check that the published crates compile with the oldest versions of their dependencies

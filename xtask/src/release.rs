@@ -1,5 +1,6 @@
 //! `cargo xtask release --dry-run`: does everything for a release except the upload.
 
+mod cli;
 mod order;
 mod ready;
 
@@ -9,7 +10,9 @@ use xshell::{Shell, cmd};
 use crate::{
     docs,
     metadata::{self, Metadata, Package},
+    program::Missing,
     progress::Steps,
+    tools,
 };
 
 /// Checks the crates, packages them, and builds the packages outside of the workspace.
@@ -21,9 +24,12 @@ pub(crate) fn run(sh: &Shell, dry_run: bool) -> anyhow::Result<()> {
         "publishing needs a token of crates.io, and is a person's step: RELEASING.md has the \
          commands. `cargo xtask release --dry-run` does all that comes before it"
     );
+    // The steps that need these tools come last, after minutes.
+    let auditable = tools::CARGO_AUDITABLE.ready(sh, Missing::Reported)?;
+    tools::MDBOOK.ready(sh, Missing::Reported)?;
     let metadata = Metadata::read(sh)?;
     let packages = order::of(metadata.published())?;
-    let mut steps = Steps::new("release", 4);
+    let mut steps = Steps::new("release", 5);
 
     steps.next("versions, changelog, manifests, work tree");
     let mut findings = ready::check(sh, &packages)?;
@@ -39,13 +45,20 @@ pub(crate) fn run(sh: &Shell, dry_run: bool) -> anyhow::Result<()> {
     ));
     let packaged = package(sh, &packages);
 
-    steps.next("the documentation");
+    steps.next("the command line tool, with the list of its dependencies");
+    let built = cli::build(sh, &auditable);
+
+    steps.next("the guide and the documentation");
     let documented = docs::run(sh);
     steps.done();
 
     println!("The order in which a person publishes the crates:");
     for (number, package) in (1..).zip(&packages) {
         println!("{number:>4}. {} {}", package.name, package.version);
+    }
+    match built {
+        Ok(program) => println!("The command line tool: {}", program.display()),
+        Err(error) => findings.push(format!("{error:#}")),
     }
     for failed in [packaged, documented] {
         findings.extend(failed.err().map(|error| format!("{error:#}")));

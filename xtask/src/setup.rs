@@ -37,6 +37,8 @@ pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
         tools::CARGO_HACK,
         tools::CARGO_DENY,
         tools::CARGO_SHEAR,
+        tools::CARGO_AUDITABLE,
+        tools::MDBOOK,
     ];
     // It takes longest to compile, and has nothing to do before that.
     if semver::last_release(sh).is_some() {

@@ -12,7 +12,8 @@ use crate::{metadata, program::Missing, progress::step};
 pub(crate) struct Tool {
     name: &'static str,
     version: &'static str,
-    /// The arguments that make the program say its version.
+    /// The arguments that make the program say its version. If it can't, there are none, and
+    /// cargo says which version it has installed.
     ask: &'static [&'static str],
     from: Registry,
 }
@@ -58,6 +59,22 @@ pub(crate) const CARGO_SEMVER_CHECKS: Tool = Tool {
     from: Registry::Crates,
 };
 
+/// Builds programs that carry the list of their dependencies.
+pub(crate) const CARGO_AUDITABLE: Tool = Tool {
+    name: "cargo-auditable",
+    version: "0.7.7",
+    ask: &[],
+    from: Registry::Crates,
+};
+
+/// Renders the guide.
+pub(crate) const MDBOOK: Tool = Tool {
+    name: "mdbook",
+    version: "0.5.4",
+    ask: &["--version"],
+    from: Registry::Crates,
+};
+
 /// Finds misspelt words.
 pub(crate) const TYPOS: Tool = Tool {
     name: "typos",
@@ -73,14 +90,17 @@ impl Tool {
 
     /// The program, if it is there in the right version.
     pub(crate) fn installed(&self, sh: &Shell) -> anyhow::Result<Option<PathBuf>> {
-        let program = self.root(sh)?.join("bin").join(self.name);
+        let root = self.root(sh)?;
+        let program = root.join("bin").join(self.name);
         let ask = self.ask;
-        let answer = cmd!(sh, "{program} {ask...}")
-            .quiet()
-            .ignore_stderr()
-            .read();
+        let asked = if ask.is_empty() {
+            cmd!(sh, "cargo install --list --root {root}")
+        } else {
+            cmd!(sh, "{program} {ask...}")
+        };
+        let answer = asked.quiet().ignore_stderr().read();
         let there = answer.is_ok_and(|answer| self.is_this(&answer));
-        Ok(there.then_some(program))
+        Ok((there && program.is_file()).then_some(program))
     }
 
     /// As [`installed`](Self::installed). If the tool is missing, says that nothing checks `what`.
@@ -162,8 +182,15 @@ impl Tool {
         Ok(())
     }
 
+    /// Whether an answer names this version: the program's, or the list of cargo's, which has a
+    /// line `cargo-auditable v0.7.7:`.
     fn is_this(&self, answer: &str) -> bool {
-        answer.split_whitespace().next_back() == Some(self.version)
+        if self.ask.is_empty() {
+            let wanted = format!("{} v{}:", self.name, self.version);
+            return answer.lines().any(|line| line == wanted);
+        }
+        let last = answer.split_whitespace().next_back();
+        last.is_some_and(|last| last.strip_prefix('v').unwrap_or(last) == self.version)
     }
 
     fn root(&self, sh: &Shell) -> anyhow::Result<PathBuf> {
@@ -184,6 +211,23 @@ mod tests {
         assert!(CARGO_DENY.is_this(&format!("cargo-deny {}\n", CARGO_DENY.version)));
         for answer in ["cargo-deny 0.1.0", "", "cargo-deny"] {
             assert!(!CARGO_DENY.is_this(answer), "{answer}");
+        }
+        assert!(MDBOOK.is_this(&format!("mdbook v{}\n", MDBOOK.version)));
+        assert!(!MDBOOK.is_this("mdbook v0.4.0\n"));
+    }
+
+    #[test]
+    fn a_tool_that_does_not_say_its_version_is_in_the_list_of_cargo() {
+        let version = CARGO_AUDITABLE.version;
+        let listed = |name: &str, version: &str| {
+            format!("a v0.1.0:\n    a\n{name} v{version}:\n    {name}\n")
+        };
+        assert!(CARGO_AUDITABLE.is_this(&listed("cargo-auditable", version)));
+        for (name, version) in [("cargo-auditable", "0.1.0"), ("cargo-deny", version)] {
+            assert!(
+                !CARGO_AUDITABLE.is_this(&listed(name, version)),
+                "{name} {version}"
+            );
         }
     }
 }

@@ -27,6 +27,8 @@ pub(super) fn check(sh: &Shell, packages: &[&Package]) -> anyhow::Result<Vec<Str
         ));
     }
     findings.extend(changelog(&sh.read_file("CHANGELOG.md")?, version));
+    let tags = cmd!(sh, "git tag --points-at HEAD").quiet().read()?;
+    findings.extend(other_tags(&tags, version));
     let changed = cmd!(sh, "git status --porcelain").quiet().read()?;
     if let Some(first) = changed.lines().next() {
         let count = changed.lines().count();
@@ -112,6 +114,19 @@ fn changelog(text: &str, version: &str) -> Option<String> {
         ),
         Some(_) => None,
     }
+}
+
+/// The faults of tags such as `v0.1.0` that name another version. A commit needs no tag yet.
+fn other_tags(tags: &str, version: &str) -> Vec<String> {
+    let of_release = |tag: &&str| {
+        let number = tag.strip_prefix('v');
+        number.is_some_and(|number| number.starts_with(|first: char| first.is_ascii_digit()))
+    };
+    tags.lines()
+        .filter(of_release)
+        .filter(|tag| tag.strip_prefix('v') != Some(version))
+        .map(|tag| format!("HEAD has the tag {tag}, and the crates have {version}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -204,6 +219,20 @@ mod tests {
         assert_eq!(changelog(good, "0.2"), missing);
         let empty = Some("the section `## Unreleased` of CHANGELOG.md is empty".to_owned());
         assert_eq!(changelog(good, "Unreleased"), empty);
+    }
+
+    #[test]
+    fn a_tag_of_another_version_is_found() {
+        for good in ["", "v0.2.0", "v0.2.0\nvendored\nmain\n2027"] {
+            assert_eq!(other_tags(good, "0.2.0"), [""; 0], "{good}");
+        }
+        assert_eq!(
+            other_tags("nightly\nv0.1.0\nv0.2.0\nv0.2.0-rc.1\n", "0.2.0"),
+            [
+                "HEAD has the tag v0.1.0, and the crates have 0.2.0",
+                "HEAD has the tag v0.2.0-rc.1, and the crates have 0.2.0"
+            ]
+        );
     }
 
     #[test]
