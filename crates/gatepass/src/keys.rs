@@ -17,6 +17,8 @@ pub(crate) mod secret_file;
 pub(crate) mod secret_set;
 pub(crate) mod set;
 pub(crate) mod signing;
+#[cfg(test)]
+mod vectors;
 pub(crate) mod verifying;
 
 pub use self::{
