@@ -12,6 +12,7 @@ pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod jwk;
 pub(crate) mod material;
+mod roca;
 pub(crate) mod secret;
 pub(crate) mod secret_file;
 pub(crate) mod secret_set;
