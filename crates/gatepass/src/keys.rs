@@ -12,11 +12,14 @@ pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod jwk;
 pub(crate) mod material;
+mod roca;
 pub(crate) mod secret;
 pub(crate) mod secret_file;
 pub(crate) mod secret_set;
 pub(crate) mod set;
 pub(crate) mod signing;
+#[cfg(test)]
+mod vectors;
 pub(crate) mod verifying;
 
 pub use self::{

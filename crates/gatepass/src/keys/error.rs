@@ -71,6 +71,12 @@ pub enum KeyError {
     /// implementations.
     #[error("the RSA public exponent must be odd, at least 3 and below 2^33; 65537 is usual")]
     RsaExponent,
+    /// The RSA key looks like those of a faulty chip, whose private half an attacker can compute
+    /// (ROCA, CVE-2017-15361).
+    #[error(
+        "the RSA key is of a faulty chip and can be factored (ROCA, CVE-2017-15361); replace it"
+    )]
+    Roca,
     /// The key is private, but must be public. It may have leaked: a service that only verifies
     /// must not have it.
     #[error("this is a private key, but a public key is needed")]

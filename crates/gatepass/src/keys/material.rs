@@ -11,6 +11,7 @@ use crate::keys::{
     algorithm::{Algorithm, Kind},
     crypto, der,
     error::KeyError,
+    roca::is_roca,
 };
 
 /// Shortest RSA modulus (RFC 7518 §3.3).
@@ -169,6 +170,9 @@ impl Public {
         }
         if !odd(n) {
             return Err(KeyError::Inconsistent);
+        }
+        if is_roca(n) {
+            return Err(KeyError::Roca);
         }
         if !odd(e) || !(2..=33).contains(&self::bits(e)) {
             return Err(KeyError::RsaExponent);

@@ -437,6 +437,9 @@ fn a_weak_rsa_key_is_refused() {
         VerifyingKey::from_pem(Algorithm::Ps512, public).map(drop)
     ));
     assert!(short.to_string().contains("1024"));
+    let roca = include_bytes!("../../keys/roca.pub.pem");
+    let refused = VerifyingKey::from_pem(Algorithm::Rs256, roca).map(drop);
+    assert_eq!(refused, Err(KeyError::Roca));
     let n = |bits: usize| {
         let mut n = vec![0xFF; bits.div_ceil(8)];
         n[0] >>= (8 - bits % 8) % 8;

@@ -67,6 +67,7 @@ fn what_is_published_is_what_verifies_and_never_a_secret() {
 #[test]
 fn one_bad_key_never_discards_the_set() {
     let long = base64url([7; 64]);
+    let rsa = key(Algorithm::Rs256).verifying_key().to_jwk().unwrap();
     let cases = [
         ("null".to_owned(), KeyError::Jwk("{…}")),
         ("{}".to_owned(), KeyError::Jwk("kty")),
@@ -112,6 +113,27 @@ fn one_bad_key_never_discards_the_set() {
             format!("{{{}}}", EC.replace("x\":\"f83", "x\":\"e83")),
             KeyError::Inconsistent,
         ),
+        (
+            format!("{{{}}}", EC.replace("P-256", "P-384")),
+            KeyError::Jwk("x"),
+        ),
+        (
+            format!("{{{}}}", EC.replace("\"EC\"", "\"RSA\"")),
+            KeyError::Jwk("n"),
+        ),
+        (
+            format!(r#"{{{EC},"alg":"ES521"}}"#),
+            KeyError::Unsupported("ES521".into()),
+        ),
+        (
+            format!(r#"{{{EC},"key_ops":["deriveKey"]}}"#),
+            KeyError::WrongUse("key_ops"),
+        ),
+        (
+            rsa.replace("RS256", "RSA1_5"),
+            KeyError::Unsupported("RSA1_5".into()),
+        ),
+        (rsa.replace("\"sig\"", "\"enc\""), KeyError::WrongUse("use")),
     ];
     let wrong_kind = format!(r#"{{{EC},"alg":"EdDSA"}}"#);
     let mut all: Vec<&str> = cases.iter().map(|(jwk, _)| jwk.as_str()).collect();
@@ -189,6 +211,33 @@ fn a_jwk_is_taken_only_for_what_it_says() {
     assert_eq!(signing(&verify_only), Err(KeyError::WrongUse("key_ops")));
     let other_half = format!("{{{ED},{}}}", seed.replace("nWG", "nWH"));
     assert_eq!(signing(&other_half), Err(KeyError::Inconsistent));
+}
+
+#[test]
+fn a_secret_is_taken_only_for_what_it_says() {
+    let read = |more: &str| {
+        let k = base64url([7; 64]);
+        let jwk = format!(r#"{{"kty":"oct","k":"{k}"{more}}}"#);
+        SigningKey::from_jwk(Algorithm::Hs256, &jwk).map(drop)
+    };
+    assert_eq!(read(r#","alg":"HS256","use":"sig""#), Ok(()));
+    for says in ["A256GCM", "A256KW", "dir", "HS384", "none"] {
+        let expected = KeyError::WrongAlgorithm {
+            algorithm: Algorithm::Hs256,
+            says: says.to_owned(),
+        };
+        assert_eq!(read(&format!(r#","alg":"{says}""#)), Err(expected));
+    }
+    let expected = Err(KeyError::WrongUse("use"));
+    assert_eq!(read(r#","use":"enc""#), expected);
+    let expected = Err(KeyError::WrongUse("key_ops"));
+    assert_eq!(read(r#","key_ops":["encrypt","decrypt"]"#), expected);
+    let empty = SigningKey::from_jwk(Algorithm::Hs256, r#"{"kty":"oct","k":""}"#);
+    let expected = KeyError::ShortSecret {
+        bytes: 0,
+        least: 32,
+    };
+    assert_eq!(empty.map(drop), Err(expected));
 }
 
 #[test]

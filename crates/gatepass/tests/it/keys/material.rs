@@ -1,4 +1,5 @@
-//! Keys of the tests, made by `openssl genpkey`; they guard nothing.
+//! Keys of the tests, made by `openssl genpkey`; they guard nothing. `roca.pub.pem` is from primes
+//! that were chosen as the faulty chips did (CVE-2017-15361).
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatepass::{
