@@ -90,7 +90,7 @@
 //!
 //! # Routes among tower layers
 //!
-//! If your server isn't [`warp::serve`], put the extension [`PeerAddr`] into each request, so that
+//! If your server isn't `warp::serve`, put the extension [`PeerAddr`] into each request, so that
 //! gatepass knows where it came from.
 //!
 //! If your routes run as a [`warp::service`] among tower's layers, you can put a [`GateLayer`]
