@@ -21,7 +21,7 @@ const OTHER_BACKEND: &str = "rust_crypto";
 
 /// Runs every check, the fastest ones first.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
-    setup::run(sh)?;
+    setup::programs(sh)?;
     // This fails before the other checks if the tool is missing, although the checks that need it
     // come last.
     let hack = tools::CARGO_HACK.ready(sh, Missing::Reported)?;

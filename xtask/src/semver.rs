@@ -8,7 +8,7 @@ use xshell::{Shell, cmd};
 
 use crate::{
     metadata::{Metadata, Package},
-    program::answers,
+    program::{Missing, answers},
     progress::step,
     tools,
 };
@@ -31,10 +31,7 @@ pub(crate) fn run(sh: &Shell, baseline: Option<&str>) -> anyhow::Result<()> {
             }
         },
     };
-    let checks = tools::CARGO_SEMVER_CHECKS.installed(sh)?;
-    // Before the first release, `setup` doesn't install the tool, because it takes minutes to
-    // compile.
-    let checks = checks.with_context(|| tools::CARGO_SEMVER_CHECKS.by_hand(sh))?;
+    let checks = tools::CARGO_SEMVER_CHECKS.ready(sh, Missing::Reported)?;
     compare(sh, &checks, "semver", &baseline, &metadata)
 }
 
