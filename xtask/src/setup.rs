@@ -50,7 +50,7 @@ pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
     let can_count = cfg!(all(target_os = "linux", target_arch = "x86_64"));
     let mut tools = tools::OF_LINT.to_vec();
     // It takes longest to compile, and `lint` has no use for it before that.
-    if semver::last_release(sh).is_some() {
+    if semver::last_release(sh)?.is_some() {
         tools.push(&tools::CARGO_SEMVER_CHECKS);
     }
 

@@ -121,6 +121,19 @@ fn setup_of_a_command_installs_only_the_tools_of_that_command() {
 }
 
 #[test]
+fn a_git_that_fails_is_no_reason_to_check_nothing() {
+    let machine = Machine::new();
+    machine.program("git", "exit 128");
+    for args in [&["semver"][..], &["release", "--dry-run"]] {
+        let Outcome { succeeded, out, .. } = machine.xtask(args);
+        assert!(
+            !succeeded && !out.contains("NOT CHECKED"),
+            "{args:?}: {out}"
+        );
+    }
+}
+
+#[test]
 fn a_flag_that_there_is_not_is_reported_by_its_name() {
     let machine = Machine::new();
     for (args, said) in [
