@@ -1,4 +1,4 @@
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
@@ -64,5 +64,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let authority = Authority::builder("https://shop.example", "shop-api", secret, store);
     let authority = authority.authenticator(login).build().await?;
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
-    Ok(axum::serve(listener, app(authority)).await?)
+    let app = app(authority).into_make_service_with_connect_info::<SocketAddr>();
+    Ok(axum::serve(listener, app).await?)
 }

@@ -124,10 +124,14 @@ impl<S, R: Clone> Layer<S> for GateLayer<R> {
 }
 
 /// The parts of a request's head that the core reads. The path is the one that the client asked
-/// for. The address of the connection is known if the server provides `ConnectInfo`.
+/// for. The address of the connection is known if the server provides `ConnectInfo`, or
+/// gatepass-tower's `PeerAddr`.
 pub(crate) fn head(parts: &Parts) -> RequestHead<'_> {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let head = gatepass_tower::head(parts).address(peer.map(|peer| peer.0.ip()));
+    let head = gatepass_tower::head(parts);
+    let head = match parts.extensions.get::<ConnectInfo<SocketAddr>>() {
+        Some(ConnectInfo(peer)) => head.address(Some(peer.ip())),
+        None => head,
+    };
     match parts.extensions.get::<OriginalUri>() {
         Some(OriginalUri(uri)) => head.original_target(uri.path(), uri.query()),
         None => head,

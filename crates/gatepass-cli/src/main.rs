@@ -25,7 +25,8 @@ fn main() -> ExitCode {
             .downcast_ref::<io::Error>()
             .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };
-    match cli::run(&cli::Args::parse(), &mut io::stdout().lock()) {
+    let args = cli::Args::parse_from(sessions::ids_last(std::env::args_os()));
+    match cli::run(&args, &mut io::stdout().lock()) {
         Ok(code) => code,
         Err(error) if ended(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -16,7 +16,7 @@ use gatepass::{SessionCursor, SessionFilter, SessionId};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
-pub(crate) use self::args::Command;
+pub(crate) use self::args::{Command, ids_last};
 
 use self::{
     args::{End, List},

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 use tonic::{Request, Status};
 
-use crate::{connection::Connection, rejection::told};
+use crate::{connection::Connection, peer_addr::peer_addr, rejection::told};
 
 /// Tells a method who is logged in, from any [`Request`] whose service is behind a
 /// [`gate`](crate::gate).
@@ -83,8 +83,9 @@ pub trait RequestAuth: sealed::Sealed {
     /// gate loads no users of this type.
     fn user<T: Send + Sync + 'static>(&self) -> Result<Arc<T>, Status>;
 
-    /// The client's device, for a login of your own: its `User-Agent`. Add the address from
-    /// [`Request::remote_addr`](tonic::Request), which only tonic's own server knows.
+    /// The client's device, for a login of your own: its `User-Agent`, and its address if the
+    /// server is tonic's own. Another server puts the address into the extension
+    /// [`PeerAddr`](crate::PeerAddr).
     ///
     /// # Errors
     ///
@@ -192,6 +193,7 @@ fn judged<M>(request: &Request<M>) -> Result<AuthRequest<'_, '_>, AuthRejection>
     let head = RequestHead::new("POST", "", |name| {
         metadata.get_all(name).iter().map(HeaderValue::as_bytes)
     });
+    let head = head.address(peer_addr(request).map(|peer| peer.ip()));
     AuthState::find(request.extensions().get(), "gatepass_tonic::gate", head)
 }
 

@@ -4,6 +4,7 @@
 //!
 //! * [`gate`] makes the layer that guards a service. [`GateLayer`] has its requirements.
 //! * [`RequestAuth`] gives a method the user of a call, its scopes and custom claims.
+//! * [`PeerAddrLayer`] tells gatepass the addresses of clients.
 //! * [`status`] is the gRPC status of an error of the [`Authority`], for methods that call it.
 //!
 //! Clients send `authorization: Bearer …` as metadata. Login, refresh and logout are HTTP
@@ -95,7 +96,8 @@
 //! #     }
 //! # }
 //! use gatepass_tonic::{
-//!     Authority, Device, Endpoints, Identity, MasterSecret, MemoryStore, RequestAuth, gate,
+//!     Authority, Device, Endpoints, Identity, MasterSecret, MemoryStore, PeerAddrLayer,
+//!     RequestAuth, gate,
 //! };
 //! use greeter::{Greeter, GreeterServer};
 //! use tonic::{Code, Request, Response, Status, service::{LayerExt, Routes}, transport::Server};
@@ -119,7 +121,8 @@
 //! let endpoints = Endpoints::new(authority.clone());
 //! let routes = Routes::from(gatepass_axum::routes(endpoints)).add_service(guarded);
 //! // HTTP/1.1 for those who log in; gRPC itself is HTTP/2.
-//! let server = Server::builder().accept_http1(true).add_routes(routes.clone());
+//! let server =
+//!     Server::builder().accept_http1(true).layer(PeerAddrLayer).add_routes(routes.clone());
 //! # let _ = server;
 //!
 //! let refused = greeter::hello(routes.clone(), None).await.unwrap_err();
@@ -137,6 +140,7 @@
 mod connection;
 mod extract;
 mod gate;
+mod peer_addr;
 mod rejection;
 
 /// The core, for everything that this crate doesn't re-export.
@@ -146,11 +150,12 @@ pub use gatepass::{
     MemoryStore, Pass, RequiredScopes, Requirements, Scopes, Session, UserUpdate, async_trait,
     wire::{AuthState, Endpoints},
 };
-pub use gatepass_tower::{ErrorResponse, Gate};
+pub use gatepass_tower::{ErrorResponse, Gate, PeerAddr};
 
 pub use self::{
     connection::Connection,
     extract::RequestAuth,
     gate::{GateLayer, gate},
+    peer_addr::{PeerAddrLayer, WithPeerAddr},
     rejection::{GrpcErrors, REASON, status},
 };

@@ -1,5 +1,7 @@
 //! Conversions between the http crate's types and the core's.
 
+use std::net::SocketAddr;
+
 use gatepass::wire::{Delivered, Outgoing, Reply, RequestHead, ResponseHeaders};
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode, header::SET_COOKIE, request::Parts,
@@ -9,7 +11,27 @@ use http::{
 /// How a gate reads the head of a request.
 pub type ReadsHead = for<'p> fn(&'p Parts) -> RequestHead<'p>;
 
-/// The parts of a request's head that the core reads.
+/// The address that a request came from. A server puts it into the extensions of each request, so
+/// that gatepass can bound attempts to log in by address. Behind a proxy, this is the proxy's
+/// address: name the proxy by
+/// [`trusted_proxies`](gatepass::AuthorityBuilder::trusted_proxies).
+///
+/// ```
+/// use std::net::SocketAddr;
+///
+/// use gatepass_tower::PeerAddr;
+///
+/// fn told<B>(mut request: http::Request<B>, peer: SocketAddr) -> http::Request<B> {
+///     request.extensions_mut().insert(PeerAddr(peer));
+///     request
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "servers make it")]
+pub struct PeerAddr(pub SocketAddr);
+
+/// The parts of a request's head that the core reads. The client's address is that of the
+/// extension [`PeerAddr`].
 #[must_use]
 pub fn head(parts: &Parts) -> RequestHead<'_> {
     RequestHead::new(parts.method.as_str(), parts.uri.path(), |name| {
@@ -21,6 +43,7 @@ pub fn head(parts: &Parts) -> RequestHead<'_> {
     })
     .query(parts.uri.query())
     .target_host(parts.uri.authority().map(Authority::as_str))
+    .address(parts.extensions.get().map(|PeerAddr(peer)| peer.ip()))
 }
 
 /// The core's reply as a response, with the body as bytes.

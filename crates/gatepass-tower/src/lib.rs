@@ -36,7 +36,7 @@ pub use gatepass::{
 };
 
 pub use self::{
-    convert::{ReadsHead, apply, deliver, head, response},
+    convert::{PeerAddr, ReadsHead, apply, deliver, head, response},
     error_response::{ErrorResponse, JsonErrors},
     future::ResponseFuture,
     layer::GateLayer,

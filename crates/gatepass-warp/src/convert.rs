@@ -10,6 +10,7 @@ use std::{
 };
 
 use gatepass::wire::{self, AuthRejection, AuthState, RequestHead};
+use gatepass_tower::PeerAddr;
 use http::{HeaderMap, HeaderValue, Method, header::HOST};
 use warp::{Filter, Rejection, filters::BoxedFilter, host::Authority, log::Info};
 
@@ -26,12 +27,6 @@ pub struct OwnedRequestHead {
     target_host: Result<Option<String>, ConflictingHosts>,
     address: Option<IpAddr>,
 }
-
-/// The address that a request came from. If you use another server than `warp::serve`, put it into
-/// the extensions of each request. With `warp::serve`, warp knows the address itself.
-#[derive(Clone, Copy, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "servers make it")]
-pub struct PeerAddr(pub SocketAddr);
 
 /// Extracts a request's head.
 pub fn request_head()

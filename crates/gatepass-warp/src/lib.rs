@@ -90,10 +90,12 @@
 //!
 //! # Routes among tower layers
 //!
+//! If your server isn't [`warp::serve`], put the extension [`PeerAddr`] into each request, so that
+//! gatepass knows where it came from.
+//!
 //! If your routes run as a [`warp::service`] among tower's layers, you can put a [`GateLayer`]
 //! around all of them. Each route then uses [`gate_from_layer`] in place of a gate. The layer also
-//! guards unknown paths: a stranger gets 401 for every path. Your server must put a [`PeerAddr`]
-//! into each request, so that gatepass knows where it came from.
+//! guards unknown paths: a stranger gets 401 for every path.
 //!
 //! ```
 //! use gatepass_warp::{Auth, GateLayer, gate_from_layer, gated};
@@ -133,12 +135,12 @@ pub use gatepass::{
     Transport, UserUpdate, async_trait,
     wire::{AuthState, Endpoints, Users},
 };
-pub use gatepass_tower::{ErrorResponse, GateLayer, JsonErrors};
+pub use gatepass_tower::{ErrorResponse, GateLayer, JsonErrors, PeerAddr};
 
 pub use self::{
     authorized::Authorized,
     connection::Connection,
-    convert::{OwnedRequestHead, PeerAddr, request_head},
+    convert::{OwnedRequestHead, request_head},
     extract::{
         Auth, Claims, ClientDevice, FromAuthRequest, PresentedToken, SameSite, Scoped, User,
     },

@@ -6,7 +6,7 @@
 //! curl localhost:3000/me -H "Authorization: Bearer $access_token"
 //! ```
 
-use axum::{Router, routing::get};
+use axum::routing::get;
 use gatepass_axum::{
     Auth, AuthenticationError, Authority, Credentials, Endpoints, GateLayer, Identity,
     MasterSecret, MemoryStore, routes,
@@ -33,8 +33,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     let authority = authority.authenticator(login).build().await?;
     let me = get(me).route_layer(GateLayer::new(&authority));
-    let endpoints = routes(Endpoints::new(authority)); // POST /auth/login, /auth/refresh, …
-    let app = Router::new().route("/me", me).merge(endpoints);
+    let app = routes(Endpoints::new(authority)).route("/me", me); // and POST /auth/login, …
+    let app = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
     let address = std::env::var("LISTEN").unwrap_or("127.0.0.1:3000".to_owned());
     let listener = tokio::net::TcpListener::bind(address).await?;
     Ok(axum::serve(listener, app).await?)

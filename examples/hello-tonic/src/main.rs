@@ -9,7 +9,7 @@
 
 use gatepass_tonic::{
     AuthenticationError, Authority, Credentials, Endpoints, Identity, MasterSecret, MemoryStore,
-    RequestAuth, gate,
+    PeerAddrLayer, RequestAuth, gate,
 };
 use shop::shop_server::{Shop, ShopServer};
 use tonic::{
@@ -58,6 +58,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let logins = gatepass_axum::routes(Endpoints::new(authority)); // POST /auth/login, …
     let routes = Routes::from(logins).add_service(shop);
     let address = std::env::var("LISTEN").unwrap_or("127.0.0.1:3000".to_owned());
-    let server = Server::builder().accept_http1(true).add_routes(routes); // HTTP/1.1 for logins
+    let server = Server::builder()
+        .accept_http1(true) // for logins
+        .layer(PeerAddrLayer) // limits attempts to log in by address
+        .add_routes(routes);
     Ok(server.serve(address.parse()?).await?)
 }

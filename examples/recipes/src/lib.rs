@@ -6,7 +6,7 @@
     reason = "the recipes tell the terminal where they listen"
 )]
 
-use std::error::Error;
+use std::{error::Error, net::SocketAddr};
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -21,6 +21,8 @@ pub async fn serve(app: Router) -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt::init();
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
     println!("listening on http://{}", listener.local_addr()?);
+    // So that gatepass limits attempts to log in by address.
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     Ok(axum::serve(listener, app).await?)
 }
 

@@ -192,20 +192,23 @@ impl Drop for Hello {
 
 #[tokio::test]
 async fn the_least_example_in_axum_knows_who_has_logged_in() {
-    let hello = Hello::start(env!("CARGO_BIN_EXE_hello-axum-under-test"), 11_270);
-    hello.await.knows_alice().await;
+    let hello = Hello::start(env!("CARGO_BIN_EXE_hello-axum-under-test"), 11_270).await;
+    hello.knows_alice().await;
+    hello.service.lists_the_address(hello.address).await;
 }
 
 #[tokio::test]
 async fn the_least_example_in_actix_web_knows_who_has_logged_in() {
-    let hello = Hello::start(env!("CARGO_BIN_EXE_hello-actix-under-test"), 11_271);
-    hello.await.knows_alice().await;
+    let hello = Hello::start(env!("CARGO_BIN_EXE_hello-actix-under-test"), 11_271).await;
+    hello.knows_alice().await;
+    hello.service.lists_the_address(hello.address).await;
 }
 
 #[tokio::test]
 async fn the_least_example_in_warp_knows_who_has_logged_in() {
-    let hello = Hello::start(env!("CARGO_BIN_EXE_hello-warp-under-test"), 11_272);
-    hello.await.knows_alice().await;
+    let hello = Hello::start(env!("CARGO_BIN_EXE_hello-warp-under-test"), 11_272).await;
+    hello.knows_alice().await;
+    hello.service.lists_the_address(hello.address).await;
 }
 
 #[tokio::test]
@@ -244,6 +247,7 @@ async fn readme_code_for_warp_knows_who_has_logged_in() {
 #[tokio::test]
 async fn the_least_example_in_tonic_knows_who_has_logged_in() {
     let hello = Hello::start(env!("CARGO_BIN_EXE_hello-tonic-under-test"), 11_273).await;
+    hello.service.lists_the_address(hello.address).await;
     let bearer = hello.service.log_in(hello.address).await;
     let endpoint: Endpoint = format!("http://{}", hello.address).parse().unwrap();
     let mut client = Grpc::new(endpoint.connect().await.unwrap());

@@ -1,6 +1,6 @@
 //! The arguments of `gatepass sessions`.
 
-use std::num::NonZeroU32;
+use std::{ffi::OsString, num::NonZeroU32};
 
 use clap::{Args, Subcommand};
 use gatepass::{
@@ -22,7 +22,7 @@ Examples:
     /// Show one session in full
     Show {
         /// The id of the session, from `list`, the log or the claim `sid`
-        #[arg(value_name = "SESSION", allow_hyphen_values = true)]
+        #[arg(value_name = "SESSION")]
         id: SessionId,
 
         /// Print JSON, for programs
@@ -78,7 +78,7 @@ pub(crate) struct List {
 
 #[derive(Debug, Args)]
 pub(crate) struct End {
-    /// The ids of the sessions. Write -- before an id that begins with a hyphen
+    /// The ids of the sessions
     #[arg(
         value_name = "SESSION",
         required_unless_present_any = FILTERS,
@@ -180,6 +180,24 @@ pub(crate) struct Filter {
     /// The audience, where several services share the store
     #[arg(long, value_parser = name::<Audience>)]
     audience: Option<Audience>,
+}
+
+/// Moves the ids of sessions that begin with a hyphen behind `--`, because clap takes them for
+/// options. If clap allowed hyphens in ids, it would take the options after an id for ids.
+pub(crate) fn ids_last(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut args = Vec::from_iter(args);
+    let end = args.iter().position(|arg| arg == "--");
+    let after = args.split_off(end.unwrap_or(args.len()));
+    let is_id = |text: &str| text.starts_with('-') && text.parse::<SessionId>().is_ok();
+    let (ids, mut args): (Vec<_>, Vec<_>) = args
+        .into_iter()
+        .partition(|arg| arg.to_str().is_some_and(is_id));
+    if end.is_some() || !ids.is_empty() {
+        args.push("--".into());
+    }
+    args.extend(ids);
+    args.extend(after.into_iter().skip(1));
+    args
 }
 
 impl AnyState {

@@ -173,15 +173,39 @@ async fn sessions_are_listed_shown_counted_and_ended_in_each_kind_of_store() {
         assert_eq!(ended["ended"], 0);
         // An ended session, an unknown one and a live one.
         let named = [&*gone.id.to_string(), &unknown, &alice.id.to_string()];
-        let mut args = vec!["end", "--yes"];
-        // An id may begin with a hyphen.
-        args.extend(["--store", &place.url, "--name", &place.name, "--json", "--"]);
-        let (code, ended, _) = run(place.directory.path(), &[&args, &named[..]].concat(), "");
-        assert_eq!(code, Some(0));
-        let ended: Value = serde_json::from_str(&ended).unwrap();
+        let ended = place.json(&[&["end", "--yes"], &named[..]].concat());
         assert_eq!(ended["ended"], 1);
         assert_eq!(place.json(&["count"])["count"], 0);
     }
+}
+
+#[tokio::test]
+async fn ids_that_begin_like_an_option_are_ids() {
+    let place = Place::sqlite();
+    let mut named = Vec::new();
+    for (start, bytes) in [("-h", 0xfa_1f_u16), ("--", 0xfb_ef), ("A", 0)] {
+        let mut session = new_session("alice", "web");
+        let mut id = [7; 18];
+        id[..2].copy_from_slice(&bytes.to_be_bytes());
+        session.id = SessionId::from_bytes(id);
+        let begun = place.store.begin(session).await.unwrap().session;
+        named.push(begun.id.to_string());
+        assert!(named.last().unwrap().starts_with(start), "{named:?}");
+    }
+    for id in &named {
+        assert_eq!(place.json(&["show", id])["id"], **id);
+    }
+    let named = Vec::from_iter(named.iter().map(String::as_str));
+    let (code, out, _) = place.answers(&[&["end"], &named[..], &["--yess"]].concat(), "");
+    assert_eq!((code, &*out), (Some(2), ""), "a mistyped option is no id");
+    let [first, second, third] = *named.as_slice() else {
+        panic!("{named:?}");
+    };
+    let ended = place.prints(&["end", first, "--yes", second]);
+    assert_eq!(ended, "2 sessions ended\n");
+    let args = ["end", "--yes", "--store", &place.url, "--", third];
+    let (code, out, _) = run(place.directory.path(), &args, "");
+    assert_eq!((code, &*out), (Some(0), "1 session ended\n"));
 }
 
 #[tokio::test]

@@ -428,6 +428,22 @@ mod tests {
         );
     }
 
+    /// The figures of `docs/defaults.md`.
+    #[test]
+    fn a_botnet_gets_40_guesses_at_a_name_in_an_hour_and_316_in_a_day() {
+        let attempt = CountAttempt::new(NAME, LoginThrottle::default());
+        let (mut records, mut now) = (Records::default(), START);
+        let (mut in_an_hour, mut in_a_day) = (0, 0);
+        while now.since(START).as_secs() < 86_400 {
+            let outcome = records.count(&attempt, now);
+            assert_eq!(outcome, AttemptOutcome::Counted { known: false });
+            in_a_day += 1;
+            in_an_hour += u32::from(now.since(START).as_secs() < 3600);
+            now = records.0[&NAME].next_at;
+        }
+        assert_eq!((in_an_hour, in_a_day), (40, 316));
+    }
+
     #[test]
     fn names_that_people_take_for_one_count_together() {
         for (one, other) in [

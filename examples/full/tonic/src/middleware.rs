@@ -1,12 +1,8 @@
 //! The layers that every service needs around its routes.
 
-use axum::{
-    Router,
-    extract::{ConnectInfo, Request},
-    middleware::map_request,
-};
+use axum::Router;
 use example_app::{App, tower as middleware};
-use tonic::transport::server::TcpConnectInfo;
+use gatepass_tonic::PeerAddrLayer;
 use tower::ServiceBuilder;
 use tower_http::{
     classify::{GrpcCode, GrpcErrorsAsFailures, SharedClassifier},
@@ -50,16 +46,6 @@ pub fn of_endpoints(routes: Router) -> Router {
         ServiceBuilder::new()
             .layer(log)
             .layer(middleware::cut_off())
-            .layer(map_request(with_peer)),
+            .layer(PeerAddrLayer),
     )
-}
-
-/// Stores the address of the client in the same extension as axum's own server. The list of
-/// sessions shows it.
-async fn with_peer(mut request: Request) -> Request {
-    let peer = request.extensions().get::<TcpConnectInfo>();
-    if let Some(peer) = peer.and_then(TcpConnectInfo::remote_addr) {
-        request.extensions_mut().insert(ConnectInfo(peer));
-    }
-    request
 }

@@ -41,6 +41,7 @@ fn in_cookies(builder: AuthorityBuilder) -> AuthorityBuilder {
 
 fn app(authority: &Authority) -> Router {
     // When the access cookie has expired, the gate refreshes it, and the page sees nothing of that.
+    // If your script refreshes by itself, as `clients/js` does, it needs no `auto_refresh`.
     let gate = GateLayer::new(authority).auto_refresh(authority);
     let order = async |Auth(pass): Auth| format!("tea for {}", pass.subject());
     routes(Endpoints::new(authority.clone()))

@@ -7,12 +7,16 @@ use std::{error::Error, time::Duration};
 
 use gatepass::{
     Authority, Clock, Identity, KeySet, MasterSecret, MemoryStore, Requirements, SystemClock,
+    Timestamp,
     keys::{KeyError, SigningKey},
     store::{Random, SystemRandom},
 };
 
 /// The default lifetime of access tokens, and the leeway of the verifiers.
 const LONGEST: Duration = Duration::from_secs(15 * 60 + 30);
+
+/// How long it takes at most until all nodes have switched.
+const ROLLOUT: Duration = Duration::from_secs(600);
 
 /// A fresh secret for HS256. For keys that other services verify with, make a pair with `gatepass
 /// keygen` and read it with `SigningKey::from_pem`.
@@ -22,17 +26,17 @@ fn new_key() -> Result<SigningKey, Box<dyn Error>> {
     Ok(SigningKey::hs256(&secret)?)
 }
 
-/// Signs with `new` from now on, and still accepts the tokens that `old` has signed.
+/// Signs with `new` from now on, and still accepts the tokens that `old` has signed, until `until`.
 ///
 /// With several nodes, let all of them know the new key first (`KeySet::announce`), and call this
-/// on each of them afterwards.
+/// on each of them afterwards. Give all of them the same `until`: [`LONGEST`] after the last one
+/// has switched. Until then, that one still signs with the old key.
 fn rotate(
     authority: &Authority,
     old: &SigningKey,
     new: SigningKey,
-    clock: &impl Clock,
+    until: Timestamp,
 ) -> Result<(), KeyError> {
-    let until = clock.now() + LONGEST;
     let keys = KeySet::signing(new).retire(old.verifying_key().clone(), until);
     authority.replace_keys(keys)
 }
@@ -47,7 +51,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let before = authority
         .issue(Identity::new("alice")?, Default::default())
         .await?;
-    rotate(&authority, &old, new_key()?, &SystemClock)?;
+    // Choose it once, before the first node switches.
+    let until = SystemClock.now() + ROLLOUT + LONGEST;
+    rotate(&authority, &old, new_key()?, until)?;
     let after = authority
         .issue(Identity::new("alice")?, Default::default())
         .await?;
@@ -69,36 +75,43 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_token_of_the_old_key_is_good_until_it_expires() {
-        let old = new_key().unwrap();
-        let keys = KeySet::signing(old.clone());
-        let service = TestService::configured(|builder| builder.keys(keys)).await;
-        let alice = service.logged_in("alice").await;
-        rotate(
-            service.authority(),
-            &old,
-            new_key().unwrap(),
-            service.clock(),
-        )
-        .unwrap();
-        let verifier = service.authority().verifier();
-        let required = Requirements::new();
-        assert!(
-            verifier
-                .verify(alice.access_token(), &required)
-                .await
-                .is_ok()
-        );
-        let bob = service.logged_in("bob").await;
-        assert!(verifier.verify(bob.access_token(), &required).await.is_ok());
+    /// Whether the node accepts the token.
+    async fn accepts(node: &TestService, token: &str) -> bool {
+        let verifier = node.authority().verifier();
+        match verifier.verify(token, &Requirements::new()).await {
+            Ok(_) => true,
+            Err(Error::Refused(Refusal::Expired | Refusal::UnknownKey)) => false,
+            Err(other) => panic!("{other}"),
+        }
+    }
 
-        service.clock().advance(LONGEST);
-        let refused = verifier.verify(alice.access_token(), &required).await;
-        let refused = matches!(
-            refused,
-            Err(Error::Refused(Refusal::Expired | Refusal::UnknownKey))
-        );
-        assert!(refused);
+    #[tokio::test]
+    async fn a_token_of_the_node_that_switches_last_is_good_everywhere_until_it_expires() {
+        let (old, new) = (new_key().unwrap(), new_key().unwrap());
+        let announced = KeySet::signing(old.clone()).announce(new.verifying_key().clone());
+        let node = async || TestService::configured(|node| node.keys(announced.clone())).await;
+        let nodes = [node().await, node().await];
+        let [first, last] = &nodes;
+        let until = first.clock().now() + ROLLOUT + LONGEST;
+
+        rotate(first.authority(), &old, new.clone(), until).unwrap();
+        for node in &nodes {
+            node.clock().advance(ROLLOUT);
+        }
+        let alice = last.logged_in("alice").await;
+        rotate(last.authority(), &old, new, until).unwrap();
+        let bob = first.logged_in("bob").await;
+        for user in [&alice, &bob] {
+            for node in &nodes {
+                assert!(accepts(node, user.access_token()).await);
+            }
+        }
+        let almost = LONGEST.checked_sub(Duration::from_secs(1)).unwrap();
+        for (pass, good) in [(almost, true), (Duration::from_secs(1), false)] {
+            for node in &nodes {
+                node.clock().advance(pass);
+                assert_eq!(accepts(node, alice.access_token()).await, good);
+            }
+        }
     }
 }

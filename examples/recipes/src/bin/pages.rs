@@ -19,6 +19,12 @@ fn login(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
     }
 }
 
+/// A text for a page. Its characters are never markup.
+fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    text.replace('"', "&quot;").replace('\'', "&#39;")
+}
+
 #[derive(Deserialize)]
 struct Asked {
     return_to: Option<LocalPath>,
@@ -38,13 +44,14 @@ async fn form(Query(asked): Query<Asked>) -> Html<String> {
         r#"{note}<form method="post" action="/auth/login">
         <input name="username"><input name="password" type="password">
         <input name="return_to" type="hidden" value="{}"><button>Log in</button></form>"#,
-        back.replace('&', "&amp;").replace('"', "&quot;")
+        escaped(&back)
     ))
 }
 
 async fn orders(Auth(pass): Auth) -> Html<String> {
     let log_out = r#"<form method="post" action="/auth/logout"><button>Log out</button></form>"#;
-    Html(format!("<p>The orders of {}</p>{log_out}", pass.subject()))
+    let user = escaped(pass.subject().as_str());
+    Html(format!("<p>The orders of {user}</p>{log_out}"))
 }
 
 async fn app() -> Result<Router, Box<dyn Error>> {
@@ -79,6 +86,7 @@ mod tests {
         body::Body,
         http::{HeaderMap, Request},
     };
+    use gatepass_testkit::TestService;
     use tower::ServiceExt;
 
     use super::*;
@@ -97,6 +105,15 @@ mod tests {
             .await
             .unwrap();
         (response.status().as_u16(), response.headers().clone())
+    }
+
+    #[tokio::test]
+    async fn a_name_is_never_markup() {
+        let service = TestService::start().await;
+        let user = service.logged_in("<b>Tom & \"Jerry\"</b>").await;
+        let Html(page) = orders(Auth(user.pass())).await;
+        let shown = "<p>The orders of &lt;b>Tom &amp; &quot;Jerry&quot;&lt;/b></p>";
+        assert!(page.starts_with(shown), "{page}");
     }
 
     #[tokio::test]

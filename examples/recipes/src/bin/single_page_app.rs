@@ -1,12 +1,16 @@
-//! A single-page application on a subdomain: its pages are at `https://app.shop.example`, and the API
-//! at `https://api.shop.example` keeps the session in cookies that no script can read. The page sends
-//! `fetch(url, { credentials: "include" })`. `cargo run -p example-recipes --bin single_page_app`.
+//! A single-page application on a subdomain: its pages are at `https://app.shop.example`, and the
+//! API at `https://api.shop.example` keeps the session in cookies that no script can read. The
+//! script refreshes by itself, as `clients/js` does: when an answer is 401 `expired` or `missing`,
+//! it calls `POST /auth/refresh`. `cargo run -p example-recipes --bin single_page_app`.
 
 use std::{error::Error, time::Duration};
 
 use axum::{
     Router,
-    http::{HeaderValue, Method, header::CONTENT_TYPE},
+    http::{
+        HeaderName, HeaderValue, Method,
+        header::{CONTENT_TYPE, WWW_AUTHENTICATE},
+    },
     routing::get,
 };
 use gatepass::AuthorityBuilder;
@@ -32,7 +36,7 @@ fn for_pages(builder: AuthorityBuilder) -> AuthorityBuilder {
 }
 
 fn app(authority: &Authority) -> Router {
-    let gate = GateLayer::new(authority).auto_refresh(authority);
+    let gate = GateLayer::new(authority);
     let me = get(async |Auth(pass): Auth| pass.subject().to_string());
     // Tells the browser that scripts of that origin may read the answers.
     let cors = CorsLayer::new()
@@ -40,6 +44,11 @@ fn app(authority: &Authority) -> Router {
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers([CONTENT_TYPE])
+        // `clients/js` reads them.
+        .expose_headers([
+            WWW_AUTHENTICATE,
+            HeaderName::from_static("gatepass-refresh"),
+        ])
         .max_age(Duration::from_secs(3600));
     routes(Endpoints::new(authority.clone()))
         .route("/me", me.route_layer(gate))
@@ -85,6 +94,8 @@ mod tests {
         assert_eq!(answer.headers()["access-control-allow-origin"], PAGES);
         assert_eq!(answer.headers()["access-control-allow-credentials"], "true");
         assert_eq!(answer.headers().get_all("set-cookie").iter().count(), 2);
+        let exposed = &answer.headers()["access-control-expose-headers"];
+        assert_eq!(exposed, "www-authenticate,gatepass-refresh");
         assert_eq!(
             login("https://evil.example", "cross-site").await.status(),
             403

@@ -18,7 +18,7 @@ mod program {
         let (secret, store) = (MasterSecret::generate().unwrap(), MemoryStore::new());
         let authority = Authority::builder("https://shop.example", "shop-api", secret, store);
         let authority = authority.authenticator(login).build().await.unwrap();
-        let app = app(authority.clone());
+        let app = app(authority.clone()).into_make_service_with_connect_info::<SocketAddr>();
         let serving = async { drop(axum::serve(listener, app).await) };
         (authority, serving)
     }
