@@ -82,18 +82,21 @@ impl Shop {
         assert_eq!(added.status(), 201);
     }
 
+    /// The answer of one of gatepass's endpoints.
+    async fn post(&self, path: &str, bearer: &str, body: &Value) -> Value {
+        let url = format!("http://{}{path}", self.address);
+        let request = self.client.post(url).json(body);
+        let request = match bearer {
+            "" => request,
+            bearer => request.bearer_auth(bearer),
+        };
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
     /// The access token of a login, if the password is right.
     async fn log_in(&self, name: &str, password: &str) -> Option<String> {
         let credentials = json!({ "username": name, "password": password });
-        let url = format!("http://{}/auth/login", self.address);
-        let answer = self
-            .client
-            .post(url)
-            .json(&credentials)
-            .send()
-            .await
-            .unwrap();
-        let answer: Value = answer.json().await.unwrap();
+        let answer = self.post("/auth/login", "", &credentials).await;
         Some(answer["access_token"].as_str()?.to_owned())
     }
 
@@ -175,6 +178,40 @@ async fn a_new_password_ends_the_other_sessions_and_a_deleted_user_all() {
     ];
     assert_eq!(seen, [401, 401, 200]);
     assert_eq!(shop.log_in("alice", "looking-glass").await, None);
+}
+
+#[tokio::test]
+async fn an_old_login_changes_no_password_and_deletes_no_user() {
+    let shop = Shop::start(11_276).await;
+    shop.sign_up("alice").await;
+    let credentials = json!({ "username": "alice", "password": "wonderland" });
+    let login = shop.post("/auth/login", "", &credentials).await;
+    let old = "UPDATE gatepass.sessions SET authenticated_at = authenticated_at - 301000";
+    ask(&shop.database, old).await;
+    let refresh = json!({ "refresh_token": login["refresh_token"] });
+    let refreshed = shop.post("/auth/refresh", "", &refresh).await;
+    let token = refreshed["access_token"].as_str().unwrap();
+    assert_eq!(shop.me(token).await, 200);
+    for (method, path) in [(Method::PUT, "/me/password"), (Method::DELETE, "/me")] {
+        let refused = shop.send(method, path, token, "looking-glass").await;
+        let refused: Value = refused.unwrap().json().await.unwrap();
+        assert_eq!(refused["reason"], "authentication_too_old");
+    }
+
+    let password = json!({ "password": "wonderland" });
+    let proved = shop.post("/auth/reauthenticate", token, &password).await;
+    let token = proved["access_token"].as_str().unwrap();
+    let changed = shop.send(Method::PUT, "/me/password", token, "looking-glass");
+    assert_eq!(changed.await.unwrap().status(), 204);
+}
+
+#[tokio::test]
+async fn a_password_that_is_too_long_to_be_one_is_not_hashed() {
+    let shop = Shop::start(11_277).await;
+    let new = json!({ "username": "alice", "password": "x".repeat(1024) });
+    let url = format!("http://{}/users", shop.address);
+    let refused = shop.client.post(url).json(&new).send().await.unwrap();
+    assert_eq!(refused.status(), 413);
 }
 
 /// The numbers of users with a changed password, with ended sessions, and with an entry in the log.

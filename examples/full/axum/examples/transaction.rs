@@ -10,28 +10,34 @@
 //! curl -X DELETE localhost:3000/me -H "Authorization: Bearer $access_token"
 //! ```
 
-use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
+use std::{net::SocketAddr, time::Duration};
+
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
 };
+use example_passwords::Passwords;
 use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, MasterSecret,
-    async_trait,
-    store::{EndReason, EndSessions, Random, SystemRandom},
+    Requirements, Session, async_trait,
+    store::{EndReason, EndSessions},
     wire::Endpoints,
 };
 use gatepass_axum::{Auth, GateLayer, routes};
 use gatepass_postgres::PostgresStore;
 use sqlx::PgPool;
-use tokio::task::spawn_blocking;
+
+/// Users change their password, and delete themselves, within this time after they typed it.
+/// Otherwise a thief with an access token could take the account over.
+const RECENT: Duration = Duration::from_secs(300);
 
 #[derive(Clone)]
 struct Shop {
     pool: PgPool,
+    passwords: Passwords,
     store: PostgresStore,
     authority: Authority,
 }
@@ -42,7 +48,7 @@ async fn change_password(
     Auth(pass): Auth,
     password: String,
 ) -> Result<StatusCode, Failed> {
-    let hash = hash(password).await?;
+    let hash = shop.passwords.hash(&password).await?;
     let mut transaction = shop.pool.begin().await?;
     sqlx::query("UPDATE users SET password_hash = $2 WHERE id::text = $1")
         .bind(pass.subject().as_str())
@@ -90,7 +96,7 @@ async fn add_user(
     State(shop): State<Shop>,
     Json(new): Json<NewUser>,
 ) -> Result<StatusCode, Failed> {
-    let hash = hash(new.password).await?;
+    let hash = shop.passwords.hash(&new.password).await?;
     let add = "INSERT INTO users (name, password_hash) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     let added = sqlx::query(add)
         .bind(new.username)
@@ -104,7 +110,32 @@ async fn add_user(
 }
 
 /// Logins of the users. The subject is the id, which no other user will ever have.
-struct Users(PgPool);
+struct Users {
+    pool: PgPool,
+    passwords: Passwords,
+}
+
+impl Users {
+    /// The user that `find` selects by `value`, if the password is right.
+    async fn check(
+        &self,
+        find: &'static str,
+        value: &str,
+        credentials: &Credentials,
+    ) -> Result<Identity, AuthenticationError> {
+        let found = sqlx::query_as(find).bind(value);
+        let found = found.fetch_optional(&self.pool).await;
+        let found: Option<(String, String)> = found.map_err(AuthenticationError::unavailable)?;
+        let (id, hash) = found.unzip();
+        let password = credentials.password().unwrap_or_default();
+        // This takes as long without a hash, so its time doesn't tell which users exist.
+        let verified = self.passwords.verify(password, hash).await;
+        match (verified.map_err(AuthenticationError::Unavailable)?, id) {
+            (true, Some(id)) => Ok(Identity::new(id)?),
+            _ => Err(AuthenticationError::BadCredentials),
+        }
+    }
+}
 
 #[async_trait]
 impl Authenticator for Users {
@@ -113,31 +144,21 @@ impl Authenticator for Users {
         credentials: &Credentials,
         _: &Device,
     ) -> Result<Identity, AuthenticationError> {
-        let found = sqlx::query_as("SELECT id::text, password_hash FROM users WHERE name = $1")
-            .bind(credentials.username())
-            .fetch_optional(&self.0)
-            .await;
-        let found: Option<(String, String)> = found.map_err(AuthenticationError::unavailable)?;
-        let (id, hash) = found.ok_or(AuthenticationError::BadCredentials)?;
-        let password = credentials.password().map(str::to_owned);
-        let password = password.ok_or(AuthenticationError::BadCredentials)?;
-        let is_right = move || {
-            let hash = PasswordHash::new(&hash)?;
-            Argon2::default().verify_password(password.as_bytes(), &hash)
-        };
-        let checked = spawn_blocking(is_right).await;
-        match checked.map_err(AuthenticationError::unavailable)? {
-            Ok(()) => Ok(Identity::new(id)?),
-            Err(_) => Err(AuthenticationError::BadCredentials),
-        }
+        let find = "SELECT id::text, password_hash FROM users WHERE name = $1";
+        self.check(find, credentials.username(), credentials).await
     }
-}
 
-async fn hash(password: String) -> Result<String, Failed> {
-    let mut salt = [0; 16];
-    SystemRandom.fill(&mut salt)?;
-    let hash = move || Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
-    Ok(spawn_blocking(hash).await??.to_string())
+    /// Users who have logged in type only their password again.
+    async fn reauthenticate(
+        &self,
+        session: &Session,
+        credentials: &Credentials,
+        _: &Device,
+    ) -> Result<Identity, AuthenticationError> {
+        let find = "SELECT id::text, password_hash FROM users WHERE id::text = $1";
+        let id = session.subject().as_str();
+        self.check(find, id, credentials).await
+    }
 }
 
 /// An error of the server. The client may try again.
@@ -157,36 +178,47 @@ impl IntoResponse for Failed {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let pool = PgPool::connect(&std::env::var("DATABASE")?).await?;
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let database = std::env::var("DATABASE")?;
+    let pool = PgPool::connect(&database).await?;
     let users =
         "CREATE TABLE IF NOT EXISTS users (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         name text UNIQUE NOT NULL, password_hash text NOT NULL)";
     sqlx::query(users).execute(&pool).await?;
-    // The sessions are in the schema `gatepass` of the same database.
-    let store = PostgresStore::open(pool.clone()).await?;
+    // The sessions are in the schema `gatepass` of the same database. gatepass has its own pool: if
+    // a client hangs up, axum drops the handler, and `pool` may keep its transaction open.
+    let store = PostgresStore::connect(&database).await?;
     let secret = MasterSecret::from_bytes(std::env::var("SECRET")?.as_bytes())?;
     let authority = Authority::builder("https://shop.example", "shop-api", secret, store.clone());
-    let authority = authority.authenticator(Users(pool.clone())).build().await?;
+    let passwords = Passwords::new()?;
+    let users = Users {
+        pool: pool.clone(),
+        passwords: passwords.clone(),
+    };
+    let authority = authority.authenticator(users).build().await?;
     let shop = Shop {
         pool,
+        passwords,
         store,
         authority: authority.clone(),
     };
-    let gated = Router::new()
-        .route(
-            "/me",
-            get(async |Auth(pass): Auth| pass.subject().to_string()),
-        )
+    let gate = GateLayer::new(&authority);
+    // An older login gets 401 `authentication_too_old`. The client then asks for the password, and
+    // sends it to `POST /auth/reauthenticate`.
+    let recently = gate.clone().require(Requirements::new().max_age(RECENT));
+    let risky = Router::new()
         .route("/me", delete(delete_user))
         .route("/me/password", put(change_password))
-        .route_layer(GateLayer::new(&authority));
-    let app = routes(Endpoints::new(authority)).merge(
-        Router::new()
-            .route("/users", post(add_user))
-            .merge(gated)
-            .with_state(shop),
-    );
+        .route_layer(recently);
+    let me = get(async |Auth(pass): Auth| pass.subject().to_string());
+    let app = Router::new()
+        .route("/me", me.route_layer(gate))
+        .route("/users", post(add_user)) // in production, limit how often an address may call it
+        .merge(risky)
+        .with_state(shop)
+        .layer(DefaultBodyLimit::max(1024)) // longer than any password
+        .merge(routes(Endpoints::new(authority)));
     let listener = tokio::net::TcpListener::bind(std::env::var("LISTEN")?).await?;
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     Ok(axum::serve(listener, app).await?)
 }
