@@ -3,7 +3,7 @@
 //! reverse_proxy`, with nginx and `proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`
 //! before it.
 
-use std::{error::Error, net::SocketAddr};
+use std::error::Error;
 
 use axum::Router;
 use gatepass::{AuthorityBuilder, TrustedProxies};
@@ -11,7 +11,6 @@ use gatepass_axum::{
     AuthenticationError, Authority, Credentials, Endpoints, Identity, MasterSecret, MemoryStore,
     routes,
 };
-use tokio::net::TcpListener;
 
 fn login(credentials: &Credentials) -> Result<Identity, AuthenticationError> {
     match (credentials.username(), credentials.password()) {
@@ -35,14 +34,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let secret = MasterSecret::generate()?;
     let authority = Authority::builder("https://shop.example", "shop", secret, MemoryStore::new());
     let authority = behind_proxies(authority)?.build().await?;
-    let listener = TcpListener::bind("127.0.0.1:3000").await?;
-    // So that gatepass knows which connections are the proxy's.
-    let app = app(&authority).into_make_service_with_connect_info::<SocketAddr>();
-    Ok(axum::serve(listener, app).await?)
+    // It serves with connect info, so that gatepass knows which connections are the proxy's.
+    example_recipes::serve(app(&authority)).await
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use axum::{body::Body, extract::ConnectInfo, http::Request};
     use gatepass::Subject;
     use gatepass_testkit::TestService;

@@ -66,8 +66,7 @@ fn app(authority: &Authority) -> Router {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let passwords = Passwords::new().map_err(|error| error.to_string())?;
-    let users = Users::open(":memory:", passwords)?; // in production, a file
+    let users = Users::open(":memory:", Passwords::new()?)?; // in production, a file
     users.add("alice", "wonderland", "").await?;
     users.add("root", "looking glass", "admin").await?;
     let secret = MasterSecret::generate()?;
