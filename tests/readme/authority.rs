@@ -4,7 +4,7 @@ use gatepass_axum::{
 };
 use gatepass_sqlite::SqliteStore;
 
-struct Users; // yours: a table with argon2id hashes, see examples/full/app/src/users.rs
+struct Users; // yours: a table with argon2id hashes, see examples/recipes/src/bin/users
 
 #[async_trait]
 impl Authenticator for Users {

@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use crate::tools::ToolsOf;
+
 /// Every command, for the check that the docs name no other.
 pub(crate) const COMMANDS: &[&str] = &[
     "setup",
@@ -28,7 +30,11 @@ xflags::xflags! {
     cmd xtask {
         /// Install what the other commands need, or say exactly what to install. Apart from
         /// `setup`, only `test` and `ci` install anything.
-        cmd setup {}
+        cmd setup {
+            /// Install only the tools of this command: advisories, docs, semver or release. Without
+            /// it, install what all others need.
+            optional command: ToolsOf
+        }
 
         /// Run every test: doc tests, other libraries, the JavaScript client, then all others.
         cmd test {

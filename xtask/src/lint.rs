@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use anyhow::Context;
 use xshell::{Shell, cmd};
 
 use crate::{
     advisories,
-    metadata::{Metadata, Package},
+    metadata::{self, Metadata, OTHER_BACKEND, Package},
     minimal, msrv,
     program::Missing,
     progress::step,
@@ -15,13 +16,12 @@ use crate::{
 
 /// Crates that by design don't compile without one of these features. They must say so in an error.
 const NEEDS_ONE_OF: &[(&str, &[&str])] = &[("gatepass", &[BACKEND, OTHER_BACKEND])];
-/// The default crypto backend, and the other one.
+/// The default crypto backend.
 const BACKEND: &str = "aws_lc_rs";
-const OTHER_BACKEND: &str = "rust_crypto";
 
 /// Runs every check, the fastest ones first.
 pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
-    setup::run(sh)?;
+    setup::programs(sh)?;
     // This fails before the other checks if the tool is missing, although the checks that need it
     // come last.
     let hack = tools::CARGO_HACK.ready(sh, Missing::Reported)?;
@@ -90,18 +90,11 @@ fn each_example(sh: &Shell, hack: &Path, metadata: &Metadata) -> anyhow::Result<
 /// Checks that an application can do without the default backend: no crate brings it in.
 fn other_backend(sh: &Shell, metadata: &Metadata) -> anyhow::Result<()> {
     step("lint", &format!("clippy, all crates with {OTHER_BACKEND}"));
-    let packages = metadata.published();
-    let with = |package: &&Package| package.features.contains_key(OTHER_BACKEND);
-    let names: Vec<_> = packages.filter(with).map(|one| one.name.as_str()).collect();
-    let selected = names.iter().flat_map(|name| ["--package", name]);
-    let features = names.iter().map(|name| format!("{name}/{OTHER_BACKEND}"));
-    let features = Vec::from_iter(features).join(",");
-    cmd!(
-        sh,
-        "cargo clippy --quiet {selected...} --no-default-features --features {features} -- -D warnings"
-    )
-    .quiet()
-    .run()?;
+    let selected = metadata::with_other_backend(metadata.published());
+    let selected = selected.context("no crate has the other backend")?;
+    cmd!(sh, "cargo clippy --quiet {selected...} -- -D warnings")
+        .quiet()
+        .run()?;
     let tree = cmd!(
         sh,
         "cargo tree --edges normal --prefix none --package gatepass-axum --no-default-features --features {OTHER_BACKEND}"

@@ -62,7 +62,7 @@ fn run(flags: Xtask) -> anyhow::Result<()> {
     sh.change_dir(metadata::workspace_root());
 
     match flags.subcommand {
-        XtaskCmd::Setup(_) => setup::install(&sh),
+        XtaskCmd::Setup(flags) => setup::run(&sh, flags.command),
         XtaskCmd::Test(flags) => test::run(&sh, &flags.args),
         XtaskCmd::Servers(_) => servers::run(&sh),
         XtaskCmd::Demo(_) => scenarios::demo(&sh),

@@ -10,6 +10,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
+/// The feature of the crypto backend that isn't the default.
+pub(crate) const OTHER_BACKEND: &str = "rust_crypto";
+
 /// The parts of `cargo metadata` that xtask uses.
 #[derive(Deserialize)]
 pub(crate) struct Metadata {
@@ -219,6 +222,21 @@ impl Metadata {
     }
 }
 
+/// The arguments of cargo that select the packages which have a choice of the backend, with the
+/// other backend alone. `None` if there is no such package.
+pub(crate) fn with_other_backend<'a>(
+    packages: impl Iterator<Item = &'a Package>,
+) -> Option<Vec<String>> {
+    let with = |package: &&Package| package.features.contains_key(OTHER_BACKEND);
+    let names = Vec::from_iter(packages.filter(with).map(|package| package.name.as_str()));
+    let selected = names.iter().flat_map(|name| ["--package", name]);
+    let mut args = Vec::from_iter(selected.map(str::to_owned));
+    let features = names.iter().map(|name| format!("{name}/{OTHER_BACKEND}"));
+    let features = Vec::from_iter(features).join(",");
+    args.extend(["--no-default-features", "--features", &features].map(str::to_owned));
+    (!names.is_empty()).then_some(args)
+}
+
 /// The target directory of cargo.
 pub(crate) fn target_directory(sh: &Shell) -> anyhow::Result<PathBuf> {
     let json = cmd!(sh, "cargo metadata --format-version 1 --no-deps")
@@ -235,4 +253,40 @@ pub(crate) fn target_directory(sh: &Shell) -> anyhow::Result<PathBuf> {
 pub(crate) fn workspace_root() -> PathBuf {
     let xtask = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().map_or_else(|| xtask.clone(), PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_crates_that_have_the_other_backend_are_built_with_it() {
+        let package = |name: &str, features: Value| -> Package {
+            let package = json!({
+                "id": name, "name": name, "manifest_path": "/w/Cargo.toml", "features": features,
+            });
+            serde_json::from_value(package).unwrap()
+        };
+        let both = json!({"default": ["aws_lc_rs"], "aws_lc_rs": [], "rust_crypto": []});
+        let packages = [
+            package("gatepass", both.clone()),
+            package("gatepass-cli", json!({})),
+            package("gatepass-axum", both),
+        ];
+        assert_eq!(
+            with_other_backend(packages.iter()).unwrap(),
+            [
+                "--package",
+                "gatepass",
+                "--package",
+                "gatepass-axum",
+                "--no-default-features",
+                "--features",
+                "gatepass/rust_crypto,gatepass-axum/rust_crypto",
+            ]
+        );
+        assert_eq!(with_other_backend(packages[1..2].iter()), None);
+    }
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use xshell::{Shell, cmd};
 
 use crate::{
-    metadata::{Metadata, Package},
+    metadata::{self, Metadata, OTHER_BACKEND, Package},
     program::is_ci,
     progress::step,
 };
@@ -32,11 +32,11 @@ pub(crate) fn check(sh: &Shell) -> anyhow::Result<Vec<String>> {
     let metadata = Metadata::read(sh)?;
     let page = sh.read_file(PAGE)?;
     let mut findings = Vec::new();
-    let mut crates = BTreeMap::<Version, Vec<&str>>::new();
+    let mut crates = BTreeMap::<Version, Vec<&Package>>::new();
     for package in metadata.published() {
         let said = package.rust_version.as_deref().and_then(Version::parse);
         let said = said.with_context(|| format!("{} has no rust-version", package.name))?;
-        crates.entry(said).or_default().push(&package.name);
+        crates.entry(said).or_default().push(package);
         findings.extend(demanding(package, said, &metadata.tree(package, &[])));
         findings.extend(untold(&package.name, said, &page));
     }
@@ -45,7 +45,8 @@ pub(crate) fn check(sh: &Shell) -> anyhow::Result<Vec<String>> {
     let installed = cmd!(sh, "rustup toolchain list").quiet().ignore_stderr();
     let installed = installed.read().unwrap_or_default();
     let mut missing = Vec::new();
-    for (version, names) in crates {
+    for (version, packages) in crates {
+        let names = Vec::from_iter(packages.iter().map(|package| package.name.as_str()));
         let which = format!("Rust {version}: {}", names.join(", "));
         let Some(toolchain) = version.toolchain(&installed) else {
             step(
@@ -56,16 +57,30 @@ pub(crate) fn check(sh: &Shell) -> anyhow::Result<Vec<String>> {
             continue;
         };
         step("msrv", &which);
-        let selected = names.iter().flat_map(|name| ["--package", name]);
-        cmd!(
-            sh,
-            "rustup run {toolchain} cargo check --quiet --locked --all-features {selected...}"
-        )
-        .quiet()
-        .run()
-        .with_context(|| format!("a crate doesn't compile with Rust {version}"))?;
+        for (selected, how) in builds(&packages) {
+            cmd!(
+                sh,
+                "rustup run {toolchain} cargo check --quiet --locked {selected...}"
+            )
+            .quiet()
+            .run()
+            .with_context(|| format!("a crate doesn't compile with Rust {version} and {how}"))?;
+        }
     }
     Ok(missing)
+}
+
+/// The arguments of each build of the packages, and the features that it has. With all features,
+/// both backends are on. That hides code that compiles only with the default one.
+fn builds(packages: &[&Package]) -> Vec<(Vec<String>, String)> {
+    let names = packages.iter().map(|package| package.name.as_str());
+    let selected = names.flat_map(|name| ["--package", name]);
+    let all = ["--all-features"].into_iter().chain(selected);
+    let all = Vec::from_iter(all.map(str::to_owned));
+    let mut builds = vec![(all, "all features".to_owned())];
+    let other = metadata::with_other_backend(packages.iter().copied());
+    builds.extend(other.map(|other| (other, format!("{OTHER_BACKEND} alone"))));
+    builds
 }
 
 /// The dependency of `package` that needs the newest Rust, if it needs a newer one than `package`.
@@ -137,7 +152,7 @@ impl fmt::Display for Version {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -194,6 +209,31 @@ mod tests {
         assert_eq!(demanding(package, version("1.90"), &tree), None);
         let found = demanding(package, version("1.70"), &tree).unwrap();
         assert!(found.contains("uuid"), "{found}");
+    }
+
+    #[test]
+    fn crates_are_built_with_all_features_and_with_the_other_backend_alone() {
+        let package = |name: &str, features: Value| -> Package {
+            let package = json!({
+                "id": name, "name": name, "manifest_path": "/w/Cargo.toml", "features": features,
+            });
+            serde_json::from_value(package).unwrap()
+        };
+        let postgres = package("gatepass-postgres", json!({"rust_crypto": []}));
+        let cli = package("gatepass-cli", json!({}));
+        let args = |packages: &[&Package]| {
+            let builds = builds(packages).into_iter();
+            Vec::from_iter(builds.map(|(args, _)| args.join(" ")))
+        };
+        assert_eq!(
+            args(&[&postgres, &cli]),
+            [
+                "--all-features --package gatepass-postgres --package gatepass-cli",
+                "--package gatepass-postgres --no-default-features --features \
+                 gatepass-postgres/rust_crypto",
+            ]
+        );
+        assert_eq!(args(&[&cli]), ["--all-features --package gatepass-cli"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use xshell::{Shell, cmd};
 /// The reaction of a command if a program or library is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// It installs the program, and says so. Only `setup` and `test` do this.
+    /// It installs the program, and says so. Only `setup`, `test` and `ci` do this.
     Installed,
     /// It fails, and says how to install the program.
     Reported,

@@ -1,6 +1,7 @@
 //! `cargo xtask release --dry-run`: does everything for a release except the upload.
 
 mod cli;
+mod client;
 mod order;
 mod ready;
 
@@ -38,6 +39,7 @@ pub(crate) fn run(sh: &Shell, dry_run: bool) -> anyhow::Result<()> {
     for package in &packages {
         findings.extend(ready::files(sh, package)?);
     }
+    findings.extend(client::files(sh)?);
 
     let count = packages.len();
     steps.next(&format!(
@@ -73,6 +75,9 @@ pub(crate) fn run(sh: &Shell, dry_run: bool) -> anyhow::Result<()> {
 
 /// Packages the crates, and builds each package as a user would: from its own files, and with the
 /// other packages from a temporary registry. Then removes the packages.
+///
+/// The builds have all features. With the default ones, a package could lack a file that only
+/// another feature needs.
 fn package(sh: &Shell, packages: &[&Package]) -> anyhow::Result<()> {
     let target = metadata::target_directory(sh)?;
     let directory = sh.create_temp_dir()?;
@@ -83,7 +88,7 @@ fn package(sh: &Shell, packages: &[&Package]) -> anyhow::Result<()> {
         .flat_map(|package| ["--package", &package.name]);
     let built = cmd!(
         sh,
-        "cargo package --quiet --locked --allow-dirty --config {config} {selected...}"
+        "cargo package --quiet --locked --allow-dirty --all-features --config {config} {selected...}"
     )
     .env("CARGO_TARGET_DIR", &target)
     .quiet()

@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: installs or names everything that the other commands need.
+//! `cargo xtask setup`: installs or names what the other commands need.
 
 use xshell::Shell;
 
@@ -6,7 +6,8 @@ use crate::{
     browser, counts, interop,
     program::{Missing, answers},
     progress::{Steps, step},
-    semver, servers, tools,
+    semver, servers,
+    tools::{self, ToolsOf},
 };
 
 /// The required programs, each with a command that tests for it, and advice on how to install it.
@@ -28,21 +29,29 @@ const NEEDED: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// Checks the required programs, and installs the project's own tools.
+/// Installs what all commands need that have no tools of their own, or only the tools of one
+/// command.
+pub(crate) fn run(sh: &Shell, only: Option<ToolsOf>) -> anyhow::Result<()> {
+    let Some(only) = only else {
+        return install(sh);
+    };
+    let mut steps = Steps::new("setup", only.tools.len());
+    for tool in only.tools {
+        steps.next(tool.name());
+        tool.ready(sh, Missing::Installed)?;
+    }
+    steps.done();
+    Ok(())
+}
+
+/// Checks the required programs, and installs what `test`, `lint` and the like need.
 pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
     // The counts on record are of such a machine, and valgrind runs on few others.
     let can_count = cfg!(all(target_os = "linux", target_arch = "x86_64"));
-    let mut tools = vec![
-        tools::TYPOS,
-        tools::CARGO_HACK,
-        tools::CARGO_DENY,
-        tools::CARGO_SHEAR,
-        tools::CARGO_AUDITABLE,
-        tools::MDBOOK,
-    ];
-    // It takes longest to compile, and has nothing to do before that.
-    if semver::last_release(sh).is_some() {
-        tools.push(tools::CARGO_SEMVER_CHECKS);
+    let mut tools = tools::OF_LINT.to_vec();
+    // It takes longest to compile, and `lint` has no use for it before that.
+    if semver::last_release(sh)?.is_some() {
+        tools.push(&tools::CARGO_SEMVER_CHECKS);
     }
 
     let mut steps = Steps::new("setup", 4 + usize::from(can_count) + tools.len());
@@ -68,8 +77,8 @@ pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
 
 const PROGRAMS: &str = "rustfmt, clippy, git";
 
-/// Checks alone, for the other commands.
-pub(crate) fn run(sh: &Shell) -> anyhow::Result<()> {
+/// Checks the required programs alone, for the other commands.
+pub(crate) fn programs(sh: &Shell) -> anyhow::Result<()> {
     step("setup", PROGRAMS);
     check(sh)
 }

@@ -15,7 +15,7 @@ use crate::{
 /// Installs what the tests need, then runs the doc tests, the core's tests with its other backend,
 /// other libraries, then all others, so that the runner's summary is what ends the output.
 pub(crate) fn run(sh: &Shell, args: &[OsString]) -> anyhow::Result<()> {
-    setup::run(sh)?;
+    setup::programs(sh)?;
     // A recipe logs in at a provider that npm has.
     interop::ready(sh, Missing::Installed)?;
     let has_browser = has_browser(sh)?;

@@ -1,7 +1,7 @@
 //! Installs the tools of others, in pinned versions, below the target directory. Your own versions
 //! of them stay as they are.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 use anyhow::Context;
 use xshell::{Shell, cmd};
@@ -9,6 +9,7 @@ use xshell::{Shell, cmd};
 use crate::{metadata, program::Missing, progress::step};
 
 /// A tool. Its name is also the name of its program.
+#[derive(Debug)]
 pub(crate) struct Tool {
     name: &'static str,
     version: &'static str,
@@ -19,7 +20,7 @@ pub(crate) struct Tool {
 }
 
 /// The registry that has a tool.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Registry {
     /// crates.io, which has the source. Compiling it takes a minute or more.
     Crates,
@@ -83,6 +84,56 @@ pub(crate) const TYPOS: Tool = Tool {
     from: Registry::PyPi,
 };
 
+/// The tools that `lint` needs, except that of [`SETS`] for `semver`. They come with everything
+/// else.
+pub(crate) const OF_LINT: &[&Tool] = &[&TYPOS, &CARGO_HACK, &CARGO_DENY, &CARGO_SHEAR];
+
+/// The commands that need few tools, and nothing else. `cargo xtask setup COMMAND` installs these
+/// tools.
+///
+/// If several commands need a tool, a message about the missing tool names the first of them.
+const SETS: &[ToolsOf] = &[
+    ToolsOf {
+        command: "advisories",
+        tools: &[&CARGO_DENY],
+    },
+    ToolsOf {
+        command: "docs",
+        tools: &[&MDBOOK],
+    },
+    ToolsOf {
+        command: "semver",
+        tools: &[&CARGO_SEMVER_CHECKS],
+    },
+    ToolsOf {
+        command: "release",
+        tools: &[&MDBOOK, &CARGO_AUDITABLE, &CARGO_SEMVER_CHECKS],
+    },
+];
+
+/// The tools of one command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ToolsOf {
+    command: &'static str,
+    pub(crate) tools: &'static [&'static Tool],
+}
+
+impl FromStr for ToolsOf {
+    type Err = String;
+
+    fn from_str(command: &str) -> Result<Self, Self::Err> {
+        let set = SETS.iter().find(|set| set.command == command);
+        set.copied().ok_or_else(|| {
+            let names = Vec::from_iter(SETS.iter().map(|set| set.command));
+            format!(
+                "`{command}` has no tools of its own. These commands have: {}. `cargo xtask setup` \
+                 installs what all others need",
+                names.join(", ")
+            )
+        })
+    }
+}
+
 impl Tool {
     pub(crate) fn name(&self) -> &'static str {
         self.name
@@ -111,7 +162,8 @@ impl Tool {
             step(
                 "lint",
                 &format!(
-                    "NOT CHECKED: {what}, since {name} is not there; `cargo xtask setup` installs it"
+                    "NOT CHECKED: {what}, since {name} is not there; `{}` installs it",
+                    self.setup()
                 ),
             );
         }
@@ -127,7 +179,8 @@ impl Tool {
         let shown = root.display();
         anyhow::ensure!(
             missing == Missing::Installed,
-            "{name}@{version} is missing: run `cargo xtask setup`, which installs it into {shown}"
+            "{name}@{version} is missing: run `{}`, which installs it into {shown}",
+            self.setup()
         );
         let (registry, how) = match self.from {
             Registry::Crates => ("crates.io", ", which is compiled once"),
@@ -144,15 +197,13 @@ impl Tool {
         installed.with_context(|| format!("{name}@{version} is installed, and does not run"))
     }
 
-    /// Says how to install a tool from crates.io if `setup` doesn't install it yet.
-    pub(crate) fn by_hand(&self, sh: &Shell) -> String {
-        let (name, version) = (self.name, self.version);
-        let root = self.root(sh).unwrap_or_else(|_| "target/tools".into());
-        let root = root.display();
-        format!(
-            "{name}@{version} is missing: run `cargo install --locked --root {root} {name}@{version}`. \
-             Once there is a release, `cargo xtask setup` does so"
-        )
+    /// The command that installs this tool, and as little else as possible.
+    fn setup(&self) -> String {
+        let has_this = |set: &&ToolsOf| set.tools.iter().any(|tool| tool.name == self.name);
+        match SETS.iter().find(has_this) {
+            Some(set) => format!("cargo xtask setup {}", set.command),
+            None => "cargo xtask setup".to_owned(),
+        }
     }
 
     fn install(&self, sh: &Shell) -> anyhow::Result<()> {
@@ -205,6 +256,52 @@ impl Tool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tool_that_is_missing_is_installed_by_the_command_that_its_message_names() {
+        let missing = [
+            (&TYPOS, "cargo xtask setup"),
+            (&CARGO_HACK, "cargo xtask setup"),
+            (&CARGO_SHEAR, "cargo xtask setup"),
+            (&CARGO_DENY, "cargo xtask setup advisories"),
+            (&MDBOOK, "cargo xtask setup docs"),
+            (&CARGO_SEMVER_CHECKS, "cargo xtask setup semver"),
+            (&CARGO_AUDITABLE, "cargo xtask setup release"),
+        ];
+        for (tool, command) in missing {
+            assert_eq!(tool.setup(), command);
+            let installed = match command.strip_prefix("cargo xtask setup ") {
+                Some(name) => name.parse::<ToolsOf>().unwrap().tools,
+                None => OF_LINT,
+            };
+            let is_installed = installed.iter().any(|one| one.name == tool.name);
+            assert!(is_installed, "{command} doesn't install {}", tool.name);
+        }
+    }
+
+    #[test]
+    fn a_command_without_tools_of_its_own_is_refused_with_those_that_have_some() {
+        for command in ["lint", "deploy", "", "Docs"] {
+            let error = command.parse::<ToolsOf>().unwrap_err();
+            assert!(
+                error.contains("advisories, docs, semver, release"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_workflow_installs_only_the_tools_of_its_command() {
+        let workflows = metadata::workspace_root().join(".github/workflows");
+        for set in SETS {
+            let (command, file) = (set.command, format!("{}.yml", set.command));
+            let workflow = std::fs::read_to_string(workflows.join(file)).unwrap();
+            let calls = workflow
+                .lines()
+                .filter_map(|line| line.trim().strip_prefix("- run: cargo xtask setup"));
+            assert_eq!(Vec::from_iter(calls), [format!(" {command}")], "{command}");
+        }
+    }
 
     #[test]
     fn another_version_is_another_tool() {

@@ -94,6 +94,46 @@ fn setup_and_test_say_what_they_install_before_they_do() {
 }
 
 #[test]
+fn setup_of_a_command_installs_only_the_tools_of_that_command() {
+    let machine = Machine::new();
+    // Cargo calls this instead of installing.
+    let log = machine.path().join("installed");
+    let cargo = format!(
+        r#"case "$1" in metadata) exec '{}' "$@";; install) echo "$@" >> '{}';; esac"#,
+        env!("CARGO"),
+        log.display()
+    );
+    machine.program("cargo", &cargo);
+    for (command, tool) in [("docs", "mdbook"), ("release", "mdbook")] {
+        let Outcome { out, err, .. } = machine.xtask(&["setup", command]);
+        assert!(!out.contains("apt-get"), "{command}: {out}");
+        assert!(err.contains(tool), "{command}: {out}{err}");
+        let installed = fs::read_to_string(&log).unwrap();
+        assert!(
+            installed.contains(&format!("{tool}@")),
+            "{command}: {installed}"
+        );
+        fs::remove_file(&log).unwrap();
+    }
+    let Outcome { succeeded, err, .. } = machine.xtask(&["setup", "deploy"]);
+    assert!(!succeeded && !log.exists());
+    assert!(err.contains("advisories, docs, semver, release"), "{err}");
+}
+
+#[test]
+fn a_git_that_fails_is_no_reason_to_check_nothing() {
+    let machine = Machine::new();
+    machine.program("git", "exit 128");
+    for args in [&["semver"][..], &["release", "--dry-run"]] {
+        let Outcome { succeeded, out, .. } = machine.xtask(args);
+        assert!(
+            !succeeded && !out.contains("NOT CHECKED"),
+            "{args:?}: {out}"
+        );
+    }
+}
+
+#[test]
 fn a_flag_that_there_is_not_is_reported_by_its_name() {
     let machine = Machine::new();
     for (args, said) in [

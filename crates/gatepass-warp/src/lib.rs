@@ -132,7 +132,7 @@ pub use gatepass;
 pub use gatepass::{
     AuthenticationError, Authenticator, Authority, Credentials, Device, Identity, LocalPath,
     MasterSecret, MemoryStore, Pass, Refusal, RequiredScopes, Requirements, Scopes, Session,
-    Transport, UserUpdate, async_trait,
+    StoreError, Transport, UserUpdate, async_trait,
     wire::{AuthState, Endpoints, Users},
 };
 pub use gatepass_tower::{ErrorResponse, GateLayer, JsonErrors, PeerAddr};

@@ -81,4 +81,14 @@ mod tests {
         service.clock().advance(Duration::from_secs(1000)); // a token lives for 900
         assert_eq!(status(&service, &alice, Request::get("/me")).await, 401);
     }
+
+    #[tokio::test]
+    async fn a_login_is_answered_with_tokens() {
+        let service = TestService::configured(|builder| builder.authenticator(login)).await;
+        let request = Request::post("/auth/login").header("content-type", "application/json");
+        let body = Body::from(r#"{"username":"alice","password":"wonderland"}"#);
+        let app = app(service.authority().clone());
+        let response = app.oneshot(request.body(body).unwrap()).await;
+        assert_eq!(response.unwrap().status(), 200);
+    }
 }

@@ -3,12 +3,11 @@
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
+use super::client::MANIFEST as CLIENT;
 use crate::metadata::Package;
 
 /// The files that each package must have.
 const FILES: &[&str] = &["README.md", "LICENSE-APACHE", "LICENSE-MIT"];
-
-const CLIENT: &str = "clients/js/package.json";
 
 /// Everything that is missing from the manifests, the changelog and the work tree.
 pub(super) fn check(sh: &Shell, packages: &[&Package]) -> anyhow::Result<Vec<String>> {
@@ -26,9 +25,16 @@ pub(super) fn check(sh: &Shell, packages: &[&Package]) -> anyhow::Result<Vec<Str
             "{CLIENT} has the version {client}, and the crates have {version}"
         ));
     }
-    findings.extend(changelog(&sh.read_file("CHANGELOG.md")?, version));
+    let text = sh.read_file("CHANGELOG.md")?;
+    findings.extend(changelog(&text, version));
     let tags = cmd!(sh, "git tag --points-at HEAD").quiet().read()?;
     findings.extend(other_tags(&tags, version));
+    if tags
+        .lines()
+        .any(|tag| tag.strip_prefix('v') == Some(version))
+    {
+        findings.extend(unfinished(&text, version));
+    }
     let changed = cmd!(sh, "git status --porcelain").quiet().read()?;
     if let Some(first) = changed.lines().next() {
         let count = changed.lines().count();
@@ -114,6 +120,38 @@ fn changelog(text: &str, version: &str) -> Option<String> {
         ),
         Some(_) => None,
     }
+}
+
+/// The faults of the changelog of a tagged commit: entries of a later release, or no date.
+fn unfinished(text: &str, version: &str) -> Vec<String> {
+    let has = format!("HEAD has the tag v{version}, and CHANGELOG.md");
+    let sections = text.split("\n## ").skip(1);
+    let findings = sections.filter_map(|section| {
+        let (heading, entries) = section.split_once('\n').unwrap_or((section, ""));
+        if heading.trim() == "Unreleased" {
+            let has_entries = !entries.trim().is_empty();
+            return has_entries.then(|| format!("{has} still has entries below *Unreleased*"));
+        }
+        let mut words = heading.split_whitespace();
+        if words.next() != Some(version) {
+            return None;
+        }
+        let date = words.next().and_then(|date| date.strip_prefix('('));
+        let date = date.and_then(|date| date.strip_suffix(')'));
+        (!date.is_some_and(is_date)).then(|| {
+            format!("{has} has no date in `## {heading}`, such as `## {version} (2027-01-31)`")
+        })
+    });
+    findings.collect()
+}
+
+/// Whether this has the form of a date, such as `2027-01-31`.
+fn is_date(text: &str) -> bool {
+    let parts = text.split('-').map(|part| {
+        let is_number = part.chars().all(|digit| digit.is_ascii_digit());
+        is_number.then_some(part.len())
+    });
+    parts.eq([Some(4), Some(2), Some(2)])
 }
 
 /// The faults of tags such as `v0.1.0` that name another version. A commit needs no tag yet.
@@ -233,6 +271,34 @@ mod tests {
                 "HEAD has the tag v0.2.0-rc.1, and the crates have 0.2.0"
             ]
         );
+    }
+
+    #[test]
+    fn a_changelog_that_is_not_finished_is_found_on_the_tag() {
+        let text = |unreleased: &str, heading: &str| {
+            format!("# Changelog\n\n## Unreleased\n{unreleased}\n{heading}\n\n* B.\n\n## 0.1.0\n")
+        };
+        for good in [
+            "## 0.2.0 (2027-01-31)",
+            "## 0.2.0-rc.1\n\n## 0.2.0 (2027-01-31)",
+        ] {
+            assert_eq!(unfinished(&text("", good), "0.2.0"), [""; 0], "{good}");
+        }
+        assert_eq!(
+            unfinished(&text("\n* A.\n", "## 0.2.0 (2027-01-31)"), "0.2.0"),
+            ["HEAD has the tag v0.2.0, and CHANGELOG.md still has entries below *Unreleased*"]
+        );
+        for bad in [
+            "0.2.0",
+            "0.2.0 (soon)",
+            "0.2.0 (31-01-2027)",
+            "0.2.0 2027-01-31",
+        ] {
+            let found = unfinished(&text("", &format!("## {bad}")), "0.2.0");
+            let said = format!("CHANGELOG.md has no date in `## {bad}`");
+            assert_eq!(found.len(), 1, "{bad}: {found:?}");
+            assert!(found.iter().all(|found| found.contains(&said)), "{found:?}");
+        }
     }
 
     #[test]

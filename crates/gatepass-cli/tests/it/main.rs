@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod doctor;
+mod pages;
 mod sessions;
 
 use std::{

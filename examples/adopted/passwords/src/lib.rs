@@ -46,11 +46,11 @@ impl Passwords {
     /// # Errors
     ///
     /// An error if the machine has no randomness, or doesn't tell how many processors it has.
-    pub fn new() -> Result<Self, Failure> {
+    pub fn new() -> io::Result<Self> {
         let processors = available_parallelism()?.get();
         Ok(Self {
             turns: Arc::new(Semaphore::new(processors)),
-            dummy: hashed("")?.into(),
+            dummy: hashed("").map_err(io::Error::other)?.into(),
         })
     }
 
