@@ -39,7 +39,10 @@ pub(crate) fn run(sh: &Shell, dry_run: bool) -> anyhow::Result<()> {
     for package in &packages {
         findings.extend(ready::files(sh, package)?);
     }
-    findings.extend(client::files(sh)?);
+    match client::files(sh) {
+        Ok(missing) => findings.extend(missing),
+        Err(error) => findings.push(format!("{error:#}")),
+    }
 
     let count = packages.len();
     steps.next(&format!(

@@ -49,14 +49,14 @@ pub(crate) fn install(sh: &Shell) -> anyhow::Result<()> {
     // The counts on record are of such a machine, and valgrind runs on few others.
     let can_count = cfg!(all(target_os = "linux", target_arch = "x86_64"));
     let mut tools = tools::OF_LINT.to_vec();
-    // It takes longest to compile, and `lint` has no use for it before that.
-    if semver::last_release(sh)?.is_some() {
+    check(sh)?;
+    // It takes longest to compile, and `lint` has no use for it before that. An archive of the
+    // source has no releases either.
+    if semver::last_release(sh).is_ok_and(|release| release.is_some()) {
         tools.push(&tools::CARGO_SEMVER_CHECKS);
     }
 
-    let mut steps = Steps::new("setup", 4 + usize::from(can_count) + tools.len());
-    steps.next(PROGRAMS);
-    check(sh)?;
+    let mut steps = Steps::new("setup", 3 + usize::from(can_count) + tools.len());
     steps.next("Python, Node and the libraries of `interop`");
     interop::ready(sh, Missing::Installed)?;
     steps.next("PostgreSQL, PgBouncer and Redis");

@@ -96,10 +96,15 @@ fn setup_and_test_say_what_they_install_before_they_do() {
 #[test]
 fn setup_of_a_command_installs_only_the_tools_of_that_command() {
     let machine = Machine::new();
-    // Cargo calls this instead of installing.
-    let log = machine.path().join("installed");
+    // Cargo calls this instead of installing, into a directory that has no tools yet.
+    let (log, target) = (
+        machine.path().join("installed"),
+        machine.path().join("target"),
+    );
     let cargo = format!(
-        r#"case "$1" in metadata) exec '{}' "$@";; install) echo "$@" >> '{}';; esac"#,
+        r#"export CARGO_TARGET_DIR='{}'
+        case "$1" in metadata) exec '{}' "$@";; install) echo "$@" >> '{}';; esac"#,
+        target.display(),
         env!("CARGO"),
         log.display()
     );

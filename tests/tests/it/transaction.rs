@@ -2,9 +2,12 @@
 //! of the sessions always change together, even if the process is killed.
 
 use std::{
+    fs::{self, Permissions},
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::{Child, Command},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -131,7 +134,7 @@ async fn start(database: &str, port: u16) -> (SocketAddr, Child) {
     let process = Command::new(env!("CARGO_BIN_EXE_transaction-axum-under-test"))
         .env("DATABASE", database)
         .env("LISTEN", address.to_string())
-        .env("SECRET", "7".repeat(128))
+        .env("SECRET", secret())
         .spawn();
     let mut process = process.unwrap();
     while TcpStream::connect(address).await.is_err() {
@@ -139,6 +142,18 @@ async fn start(database: &str, port: u16) -> (SocketAddr, Child) {
         assert_eq!(process.try_wait().unwrap(), None, "it does not start");
     }
     (address, process)
+}
+
+/// The file with the secret of this test's servers.
+fn secret() -> PathBuf {
+    static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let name = format!("transaction-{}.secret", std::process::id());
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::write(&file, "7".repeat(128)).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        file
+    });
+    FILE.clone()
 }
 
 /// The only value in the answer to `sql`, if there is one.

@@ -186,6 +186,13 @@ pub(crate) struct Filter {
 /// options. If clap allowed hyphens in ids, it would take the options after an id for ids.
 pub(crate) fn ids_last(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut args = Vec::from_iter(args);
+    let has_ids = |pair: &[OsString]| match pair {
+        [one, two] => one == "sessions" && (two == "end" || two == "show"),
+        _ => false,
+    };
+    if !args.windows(2).any(has_ids) {
+        return args;
+    }
     let end = args.iter().position(|arg| arg == "--");
     let after = args.split_off(end.unwrap_or(args.len()));
     let is_id = |text: &str| text.starts_with('-') && text.parse::<SessionId>().is_ok();

@@ -65,7 +65,8 @@ impl Passwords {
         self.in_turn(move || hashed(&password)).await
     }
 
-    /// Whether `password` matches `hash`. Without a hash, it never does.
+    /// Whether `password` matches `hash`. Without a hash, it never does, and neither does an empty
+    /// password.
     ///
     /// # Errors
     ///
@@ -77,7 +78,7 @@ impl Passwords {
         let verify = move || {
             let parsed = PasswordHash::new(hash.as_deref().unwrap_or(&dummy))?;
             let verified = Argon2::default().verify_password(password.as_bytes(), &parsed);
-            Ok(verified.is_ok() && hash.is_some())
+            Ok(verified.is_ok() && hash.is_some() && !password.is_empty())
         };
         self.in_turn(verify).await
     }

@@ -66,7 +66,8 @@ fn app(authority: &Authority) -> Router {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let users = Users::open(":memory:", Passwords::new()?)?; // in production, a file
+    let users = Users::open(":memory:", Passwords::new()?)?;
+    // In production, open a file, and let no program add users whose passwords are public.
     users.add("alice", "wonderland", "").await?;
     users.add("root", "looking glass", "admin").await?;
     let secret = MasterSecret::generate()?;

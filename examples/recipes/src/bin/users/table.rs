@@ -24,25 +24,26 @@ pub(crate) struct Users {
 impl Users {
     pub(crate) fn open(file: &str, passwords: Passwords) -> Result<Self, rusqlite::Error> {
         let table = Connection::open(file)?;
+        // AUTOINCREMENT: the id of a deleted user never becomes the id of another one.
         table.execute_batch(
-            "CREATE TABLE IF NOT EXISTS users
-             (id INTEGER PRIMARY KEY, name TEXT UNIQUE, roles TEXT, hash TEXT)",
+            "CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY AUTOINCREMENT,
+             name TEXT NOT NULL UNIQUE COLLATE NOCASE, roles TEXT NOT NULL, hash TEXT NOT NULL)",
         )?;
         let table = Arc::new(Mutex::new(table));
         Ok(Self { table, passwords })
     }
 
-    /// Adds a user with roles, which have blanks between them, unless the name is taken.
+    /// Adds a user with roles, which have blanks between them. Returns false if the name is taken.
     pub(crate) async fn add(
         &self,
         name: &str,
         password: &str,
         roles: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let hash = self.passwords.hash(password).await?;
         let add = "INSERT OR IGNORE INTO users (name, roles, hash) VALUES (?1, ?2, ?3)";
         let added = self.table().execute(add, (name, roles, hash));
-        added.map(drop).map_err(StoreError::unavailable)
+        added.map(|rows| rows > 0).map_err(StoreError::unavailable)
     }
 
     pub(crate) fn named(&self, name: &str) -> Result<Option<User>, AuthenticationError> {

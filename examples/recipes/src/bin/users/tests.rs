@@ -11,8 +11,8 @@ use super::*;
 
 async fn users() -> Users {
     let users = Users::open(":memory:", Passwords::new().unwrap()).unwrap();
-    users.add("alice", "wonderland", "").await.unwrap();
     users.add("root", "looking glass", "admin").await.unwrap();
+    users.add("alice", "wonderland", "").await.unwrap();
     users
 }
 
@@ -67,6 +67,9 @@ async fn a_deleted_user_gets_no_further_token() {
     let app = app(service.authority());
     let (_, tokens) = log_in(&app, "alice", "wonderland").await;
     users.remove("alice");
+    // The new user doesn't get the id of the old one, and with it the sessions.
+    assert!(users.add("mallory", "treacle", "").await.unwrap());
+    assert!(!users.add("Mallory", "tea time", "").await.unwrap());
     let refresh = json!({ "refresh_token": tokens["refresh_token"] });
     let (status, refused) = post(&app, "/auth/refresh", "", refresh).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED, "{refused}");
