@@ -1,11 +1,11 @@
 //! PgBouncer in transaction mode: the proxy that a store must work through.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{
     directory::Directory,
     postgres::Postgres,
-    process::{Process, free_port},
+    process::{Process, free_port, on_free_ports},
     program::{Requirement, answers},
 };
 
@@ -40,6 +40,10 @@ impl PgBouncer {
     /// An error with the proxy's output, if it doesn't start.
     pub fn start(directory: &Directory, postgres: &Postgres) -> anyhow::Result<Self> {
         let binary = binary().ok_or_else(|| REQUIREMENT.missing())?;
+        on_free_ports(|| Self::serve(directory, postgres, &binary))
+    }
+
+    fn serve(directory: &Directory, postgres: &Postgres, binary: &Path) -> anyhow::Result<Self> {
         let (port, place) = (free_port()?, directory.place("pgbouncer"));
         let (user, password) = postgres.credentials();
         let users = place.with_extension("users");
@@ -61,7 +65,7 @@ impl PgBouncer {
         );
         let file = place.with_extension("ini");
         directory.write(&file, &settings)?;
-        let mut command = directory.account.command(&binary);
+        let mut command = directory.account.command(binary);
         command.arg(&file);
         let mut process = Process::start("PgBouncer", command, &place.with_extension("log"))?;
         process.wait_for_port(port)?;

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     directory::Directory,
-    process::{Process, free_port},
+    process::{Process, free_port, on_free_ports},
     program::{Durability, Requirement, answers, password, succeeds},
 };
 
@@ -108,9 +108,13 @@ impl Postgres {
         durability: Durability,
         password: String,
     ) -> anyhow::Result<Self> {
-        let (account, port) = (directory.account.clone(), free_port()?);
+        let account = directory.account.clone();
+        let (process, port) = on_free_ports(|| {
+            let port = free_port()?;
+            Ok((serve(&account, &bin, &data, durability, port)?, port))
+        })?;
         Ok(Self {
-            process: serve(&account, &bin, &data, durability, port)?,
+            process,
             bin,
             data,
             durability,

@@ -30,6 +30,23 @@ pub(crate) struct Process {
 /// port before the server does.
 const PORTS: Range<u16> = 12_000..32_000;
 
+/// Starts a server on free ports. Another program may take one of them just before the server does,
+/// so this tries a few times.
+pub(crate) fn on_free_ports<T>(mut start: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let mut attempts = 5;
+    loop {
+        attempts -= 1;
+        match start() {
+            Err(error) if attempts > 0 && is_taken(&error) => {}
+            started => return started,
+        }
+    }
+}
+
+fn is_taken(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains("ddress already in use")
+}
+
 /// A port on which no program listens. Each call begins its search at another port.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     let ports = usize::from(PORTS.end - PORTS.start);
@@ -187,5 +204,41 @@ impl Drop for Process {
         }
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_whose_port_is_taken_tries_others_a_few_times() {
+        let taken = || anyhow::anyhow!("bind: Address already in use");
+        let mut attempts = 0;
+        let started = on_free_ports(|| {
+            attempts += 1;
+            if attempts < 3 {
+                Err(taken())
+            } else {
+                Ok(attempts)
+            }
+        });
+        assert_eq!(started.unwrap(), 3);
+
+        let mut attempts = 0;
+        let started = on_free_ports(|| -> anyhow::Result<()> {
+            attempts += 1;
+            Err(taken())
+        });
+        assert!(started.is_err());
+        assert_eq!(attempts, 5);
+
+        let mut attempts = 0;
+        let started = on_free_ports(|| -> anyhow::Result<()> {
+            attempts += 1;
+            anyhow::bail!("no such file")
+        });
+        assert!(started.is_err());
+        assert_eq!(attempts, 1);
     }
 }

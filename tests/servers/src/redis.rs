@@ -8,7 +8,7 @@ use std::{
 use crate::{
     account::Account,
     directory::Directory,
-    process::{Process, free_port},
+    process::{Process, free_port, on_free_ports},
     program::{Durability, Requirement, answers, password, succeeds},
 };
 
@@ -78,6 +78,15 @@ impl Redis {
         password: String,
     ) -> anyhow::Result<Self> {
         anyhow::ensure!((REQUIREMENT.is_there)(), REQUIREMENT.missing());
+        on_free_ports(|| Self::serve(directory, durability, settings, &password))
+    }
+
+    fn serve(
+        directory: &Directory,
+        durability: Durability,
+        settings: &[&str],
+        password: &str,
+    ) -> anyhow::Result<Self> {
         let (data, port) = (directory.place("redis"), free_port()?);
         // The default is 10,000 above the other port. Clients of other tests have their ports
         // there.
@@ -107,12 +116,12 @@ impl Redis {
         directory.write(&file, &lines)?;
         let account = directory.account.clone();
         Ok(Self {
-            process: serve(&account, &file, &data, port, &password)?,
+            process: serve(&account, &file, &data, port, password)?,
             account,
             settings: file,
             data,
             port,
-            password,
+            password: password.to_owned(),
         })
     }
 

@@ -37,14 +37,12 @@ async fn form(Query(asked): Query<Asked>) -> Html<String> {
         Some("bad_credentials") => "<p>The name or the password is wrong.</p>",
         _ => "",
     };
-    let back = asked
-        .return_to
-        .map_or_else(|| "/orders".to_owned(), |path| path.to_string());
+    let back = asked.return_to.map(|path| path.to_string());
     Html(format!(
         r#"{note}<form method="post" action="/auth/login">
         <input name="username"><input name="password" type="password">
         <input name="return_to" type="hidden" value="{}"><button>Log in</button></form>"#,
-        escaped(&back)
+        escaped(back.as_deref().unwrap_or("/orders"))
     ))
 }
 
