@@ -44,7 +44,8 @@ pub(crate) fn on_free_ports<T>(mut start: impl FnMut() -> anyhow::Result<T>) -> 
 }
 
 fn is_taken(error: &anyhow::Error) -> bool {
-    format!("{error:#}").contains("ddress already in use")
+    let text = format!("{error:#}").to_lowercase();
+    text.contains("address already in use")
 }
 
 /// A port on which no program listens. Each call begins its search at another port.
