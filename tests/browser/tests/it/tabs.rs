@@ -101,6 +101,10 @@ async fn a_logout_in_one_tab_ends_all(framework: Framework) {
     let browser = Browser::start().await;
     let tabs = three(&example, &browser).await;
     browser.click("#logout").await;
+    // The tabs are logged out before the server has answered and removed the cookies.
+    browser
+        .until("document.querySelector('#exchanges [data-path=\"/auth/logout\"]')")
+        .await;
     for tab in &tabs {
         browser.switch_to(tab).await;
         // They send no request. Each learns it from the tab that has logged out.
