@@ -1,8 +1,8 @@
 //! The commands that the repository's pages tell their readers to run.
 //!
 //! Each of them is given to the real program, in an empty directory and with a store that isn't
-//! there. So it reads its arguments, and then fails if it needs more. It exits with 2 only if the
-//! arguments are wrong.
+//! there. The program reads its arguments, and then fails if it needs more. It exits with 2 only if
+//! the arguments are wrong.
 
 use std::{
     fs,

@@ -289,7 +289,7 @@ async fn ends_of_many_sessions_keep_their_pace_and_stop_with_their_caller() {
     let live = SessionFilter::new();
     let stopped = timeout(5 * SECOND, node.end_where(&live, pace(10))).await;
     assert!(stopped.is_err());
-    // The end that had reached the store comes to its own end, without its caller.
+    // An end that has reached the store finishes, although its caller has stopped.
     tokio::time::sleep(SECOND).await;
     let left = node.count_sessions(&live).await.unwrap();
     assert!((36..=64).contains(&left), "{left}");
